@@ -1,0 +1,167 @@
+package config
+
+import (
+	"net/netip"
+)
+
+// Config is everything that a user can set. It is built by Load, completed
+// and validated once, and read-only after that: it is passed by value.
+//
+// Each field's doc comment is its help text. Tags: flag is the flag's name
+// (its variable is KELP_ and the flag in capitals); scope says whether the
+// value belongs to this node or to the whole cluster; change says when a new
+// value takes effect (live, restart, never); secret values are redacted by
+// every printer.
+type Config struct {
+	// DataDir is the directory for everything that kelp keeps.
+	DataDir string `yaml:"dataDir" flag:"data-dir" scope:"node" change:"never"`
+
+	// Token is the cluster's secret, shared by servers and agents. Made at the first start when empty.
+	Token string `yaml:"token" flag:"token" scope:"cluster" change:"restart" secret:"true"`
+
+	// TokenFile is a file to read the token from.
+	TokenFile string `yaml:"tokenFile" flag:"token-file" scope:"node" change:"restart"`
+
+	// Debug turns on debug logging and the profiling endpoints.
+	Debug bool `yaml:"debug" flag:"debug" scope:"node" change:"restart"`
+
+	Log        Log        `yaml:"log"`
+	Node       Node       `yaml:"node"`
+	API        API        `yaml:"api"`
+	Network    Network    `yaml:"network"`
+	Datastore  Datastore  `yaml:"datastore"`
+	Components Components `yaml:"components"`
+	Kubeconfig Kubeconfig `yaml:"kubeconfig"`
+	Kubelet    Kubelet    `yaml:"kubelet"`
+	Containerd Containerd `yaml:"containerd"`
+	Args       Args       `yaml:"args"`
+}
+
+// Log says what is logged and how.
+type Log struct {
+	// Level is the lowest level that is logged: debug, info, warn or error.
+	Level LogLevel `yaml:"level" flag:"log-level" scope:"node" change:"live"`
+
+	// Format is text for people or json for machines.
+	Format LogFormat `yaml:"format" flag:"log-format" scope:"node" change:"restart"`
+}
+
+// Node describes the machine as a Kubernetes node.
+type Node struct {
+	// Name is the node's name in the cluster; the host's name by default.
+	Name string `yaml:"name" flag:"node-name" scope:"node" change:"never"`
+
+	// IPs are the node's addresses: one, or one IPv4 and one IPv6; those of the default route by default.
+	IPs []netip.Addr `yaml:"ips" flag:"node-ip" scope:"node" change:"restart"`
+
+	// ExternalIPs are addresses at which the node is reached from outside.
+	ExternalIPs []netip.Addr `yaml:"externalIPs" flag:"node-external-ip" scope:"node" change:"restart"`
+
+	// Labels are key=value labels that the node registers with.
+	Labels []string `yaml:"labels" flag:"node-label" scope:"node" change:"restart"`
+
+	// Taints are key=value:effect taints that the node registers with.
+	Taints []string `yaml:"taints" flag:"node-taint" scope:"node" change:"restart"`
+}
+
+// API is the one TLS listener.
+type API struct {
+	// BindAddress is the address that the listener binds; all addresses by default.
+	BindAddress netip.Addr `yaml:"bindAddress" flag:"bind-address" scope:"node" change:"restart"`
+
+	// AdvertiseAddress is the address at which other members reach this API server; the first node IP by default.
+	AdvertiseAddress netip.Addr `yaml:"advertiseAddress" flag:"advertise-address" scope:"node" change:"restart"`
+
+	// HTTPSPort is the port of the listener.
+	HTTPSPort uint16 `yaml:"httpsPort" flag:"https-listen-port" scope:"node" change:"restart"`
+
+	// TLSSANs are further host names and addresses for the serving certificate.
+	TLSSANs []string `yaml:"tlsSANs" flag:"tls-san" scope:"node" change:"restart"`
+}
+
+// Network is the addresses of the cluster and how packets get between nodes.
+type Network struct {
+	// Backend carries pods' packets between nodes: vxlan, host-gw, wireguard-native, or none to bring your own CNI.
+	Backend NetworkBackend `yaml:"backend" flag:"network" scope:"cluster" change:"never"`
+
+	// ClusterCIDRs are the ranges that pods get addresses from: one IPv4 prefix, one IPv6 prefix, or both.
+	ClusterCIDRs []netip.Prefix `yaml:"clusterCIDRs" flag:"cluster-cidr" scope:"cluster" change:"never"`
+
+	// ServiceCIDRs are the ranges that Services get addresses from, in the same families as the pods'.
+	ServiceCIDRs []netip.Prefix `yaml:"serviceCIDRs" flag:"service-cidr" scope:"cluster" change:"never"`
+
+	// ServiceNodePortRange is the range of ports for Services of type NodePort.
+	ServiceNodePortRange PortRange `yaml:"serviceNodePortRange" flag:"service-node-port-range" scope:"cluster" change:"restart"`
+
+	// ClusterDNS are the addresses of the cluster's DNS Service; the tenth of each service range by default.
+	ClusterDNS []netip.Addr `yaml:"clusterDNS" flag:"cluster-dns" scope:"cluster" change:"never"`
+
+	// ClusterDomain is the domain of the cluster's DNS names.
+	ClusterDomain string `yaml:"clusterDomain" flag:"cluster-domain" scope:"cluster" change:"never"`
+
+	// Interface is the interface that carries packets between nodes; the one with the node's address by default.
+	Interface string `yaml:"interface" flag:"network-interface" scope:"node" change:"restart"`
+}
+
+// Datastore is where the cluster's objects are kept.
+type Datastore struct {
+	// Kind is sqlite or etcd; auto is SQLite for one server.
+	Kind DatastoreKind `yaml:"kind" flag:"datastore" scope:"cluster" change:"never"`
+}
+
+// Components says which parts run.
+type Components struct {
+	// Disable names packaged components that are not deployed, and removes what they had deployed.
+	Disable []string `yaml:"disable" flag:"disable" scope:"cluster" change:"restart"`
+
+	// DisableAgent leaves out the node part: no kubelet, no containers on this server.
+	DisableAgent bool `yaml:"disableAgent" flag:"disable-agent" scope:"node" change:"restart"`
+}
+
+// Kubeconfig is the administrator's kubeconfig file.
+type Kubeconfig struct {
+	// Path is where the administrator's kubeconfig is written.
+	Path string `yaml:"path" flag:"write-kubeconfig" scope:"node" change:"restart"`
+
+	// Mode is that file's mode in octal.
+	Mode FileMode `yaml:"mode" flag:"write-kubeconfig-mode" scope:"node" change:"restart"`
+}
+
+// Kubelet is what is set of the kubelet beside its arguments.
+type Kubelet struct {
+	// ConfigDir is a directory of KubeletConfiguration drop-ins (*.conf), merged by name over kelp's.
+	ConfigDir string `yaml:"configDir" flag:"kubelet-config-dir" scope:"node" change:"restart"`
+
+	// ProtectKernelDefaults refuses to start when the kernel's settings differ from what the kubelet wants.
+	ProtectKernelDefaults bool `yaml:"protectKernelDefaults" flag:"protect-kernel-defaults" scope:"node" change:"restart"`
+}
+
+// Containerd is what is set of the embedded containerd.
+type Containerd struct {
+	// Registries is the file of registry mirrors and credentials.
+	Registries string `yaml:"registries" flag:"private-registry" scope:"node" change:"live"`
+
+	// Snapshotter is containerd's snapshotter: overlayfs or native.
+	Snapshotter Snapshotter `yaml:"snapshotter" flag:"snapshotter" scope:"node" change:"never"`
+}
+
+// Args are further arguments for the components, as name=value.
+type Args struct {
+	// APIServer are further arguments for kube-apiserver.
+	APIServer []string `yaml:"apiserver" flag:"kube-apiserver-arg" scope:"node" change:"restart"`
+
+	// ControllerManager are further arguments for kube-controller-manager.
+	ControllerManager []string `yaml:"controllerManager" flag:"kube-controller-manager-arg" scope:"node" change:"restart"`
+
+	// Scheduler are further arguments for kube-scheduler.
+	Scheduler []string `yaml:"scheduler" flag:"kube-scheduler-arg" scope:"node" change:"restart"`
+
+	// Kubelet are further arguments for the kubelet.
+	Kubelet []string `yaml:"kubelet" flag:"kubelet-arg" scope:"node" change:"restart"`
+
+	// Proxy are further arguments for kube-proxy.
+	Proxy []string `yaml:"proxy" flag:"kube-proxy-arg" scope:"node" change:"restart"`
+
+	// Etcd are further arguments for the embedded etcd.
+	Etcd []string `yaml:"etcd" flag:"etcd-arg" scope:"node" change:"restart"`
+}

@@ -1,0 +1,78 @@
+package config
+
+import "path/filepath"
+
+// Paths is where everything is on disk. No other code joins paths to the
+// data directory.
+type Paths struct {
+	DataDir string // everything durable
+	RunDir  string // sockets and other things that a reboot may take: /run/kelp
+
+	TLS          string // the server's authorities, certificates and keys
+	Kubeconfigs  string // kubeconfigs of the server's components, 0600
+	TokenFile    string // the token, written at the first start, 0600
+	Manifests    string // users' and packaged manifests
+	SQLite       string // the directory of the SQLite datastore
+	SQLiteFile   string // the database itself
+	KineSocket   string // kine's gRPC socket, 0600
+	Etcd         string // the embedded etcd member's data
+	VersionFile  string // the version that wrote this directory last
+	StatusSocket string // kelp status asks here, root only, 0600
+
+	Images             string // image archives that a user drops in
+	ImagesImported     string // which archives have been imported, by digest
+	Bin                string // unpacked helper binaries: runc, the shim
+	CNIBin             string // unpacked CNI plugins
+	CNIConf            string // CNI configuration
+	AgentTLS           string // the node's certificates and keys
+	AgentKubeconfigs   string // kubeconfigs of the node's components
+	ContainerdRoot     string // containerd's images and snapshots
+	ContainerdState    string // containerd's running state, on a tmpfs
+	ContainerdSocket   string // containerd's gRPC and CRI socket, 0600
+	ContainerdHosts    string // hosts.toml per registry, from registries.yaml
+	KubeletRoot        string // the kubelet's directory; CSI drivers expect /var/lib/kubelet
+	KubeletConfig      string // the computed KubeletConfiguration
+	StaticPods         string // static pods' manifests
+	Flannel            string // flannel's subnet file
+	LocalStorage       string // volumes of the local-path StorageClass
+	CertificateBackups string // certificates that a rotation replaced
+}
+
+// Paths computes every path from DataDir.
+func (c Config) Paths() Paths {
+	data := func(parts ...string) string { return filepath.Join(append([]string{c.DataDir}, parts...)...) }
+	run := func(parts ...string) string { return filepath.Join(append([]string{"/run/kelp"}, parts...)...) }
+	return Paths{
+		DataDir: c.DataDir,
+		RunDir:  run(),
+
+		TLS:          data("server", "tls"),
+		Kubeconfigs:  data("server", "kubeconfigs"),
+		TokenFile:    data("server", "token"),
+		Manifests:    data("server", "manifests"),
+		SQLite:       data("server", "db", "sqlite"),
+		SQLiteFile:   data("server", "db", "sqlite", "state.db"),
+		KineSocket:   run("kine.sock"),
+		Etcd:         data("server", "db", "etcd"),
+		VersionFile:  data("version.json"),
+		StatusSocket: run("kelp.sock"),
+
+		Images:             data("images"),
+		ImagesImported:     data("agent", "images-imported.json"),
+		Bin:                data("bin"),
+		CNIBin:             data("bin", "cni"),
+		CNIConf:            data("agent", "cni", "net.d"),
+		AgentTLS:           data("agent", "tls"),
+		AgentKubeconfigs:   data("agent", "kubeconfigs"),
+		ContainerdRoot:     data("agent", "containerd"),
+		ContainerdState:    run("containerd"),
+		ContainerdSocket:   run("containerd", "containerd.sock"),
+		ContainerdHosts:    data("agent", "containerd-hosts"),
+		KubeletRoot:        "/var/lib/kubelet",
+		KubeletConfig:      data("agent", "kubelet.yaml"),
+		StaticPods:         data("agent", "static-pods"),
+		Flannel:            run("flannel"),
+		LocalStorage:       data("storage"),
+		CertificateBackups: data("server", "tls-backups"),
+	}
+}

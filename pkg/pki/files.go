@@ -1,0 +1,52 @@
+package pki
+
+import (
+	"path/filepath"
+
+	"github.com/kelp-project/kelp/pkg/config"
+)
+
+// The names of the authorities.
+const (
+	ServerCA        = "server-ca"
+	ClientCA        = "client-ca"
+	RequestHeaderCA = "request-header-ca"
+	EtcdCA          = "etcd-ca"
+)
+
+// The names of the leaf certificates.
+const (
+	APIServer                = "apiserver"
+	APIServerKubeletClient   = "apiserver-kubelet-client"
+	Aggregator               = "aggregator"
+	Admin                    = "admin"
+	Kelp                     = "kelp"
+	ControllerManager        = "controller-manager"
+	ControllerManagerServing = "controller-manager-serving"
+	Scheduler                = "scheduler"
+	SchedulerServing         = "scheduler-serving"
+	EtcdServer               = "etcd-server"
+	EtcdPeer                 = "etcd-peer"
+	EtcdClient               = "etcd-client"
+	Kubelet                  = "kubelet"
+	KubeletServing           = "kubelet-serving"
+	Proxy                    = "proxy"
+	Network                  = "network"
+)
+
+// Files are the PEM files of one certificate: the certificate itself, its
+// key, and the authority that signed it.
+type Files struct{ Cert, Key, CA string }
+
+// AuthorityFiles returns where the authority's certificate and key are. On
+// a node without a control plane only the certificate exists.
+func AuthorityFiles(p config.Paths, name string) Files {
+	cert := filepath.Join(p.TLS, name+".crt")
+	return Files{Cert: cert, Key: filepath.Join(p.TLS, name+".key"), CA: cert}
+}
+
+// ServiceAccountFiles returns the private key that signs service account
+// tokens and the public key that checks them.
+func ServiceAccountFiles(p config.Paths) (private, public string) {
+	return filepath.Join(p.TLS, "service-account.key"), filepath.Join(p.TLS, "service-account.pub")
+}
