@@ -1,0 +1,77 @@
+package args
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Merge puts the user's arguments over the set's, each as "name=value", or
+// "name" for a switch; a leading "--" is accepted. The function known tells
+// which names the component has. All refused arguments are reported
+// together; the set is only of use when the error is nil.
+func (s *Set) Merge(user []string, known func(name string) bool) error {
+	var problems []error
+	replaced := map[string]bool{}
+	for _, arg := range user {
+		name, value, err := parse(arg)
+		if err == nil {
+			err = s.check(name, known)
+		}
+		if err != nil {
+			problems = append(problems, fmt.Errorf("%s argument %q: %w", s.component, arg, err))
+			continue
+		}
+		s.merge(name, value, replaced)
+	}
+	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(problems...)
+}
+
+// parse splits one argument. Upstream takes underscores for dashes, so we do.
+func parse(arg string) (name, value string, err error) {
+	name, value, ok := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
+	name = strings.ReplaceAll(strings.TrimSpace(name), "_", "-")
+	switch {
+	case name == "" || strings.HasPrefix(name, "-"):
+		return "", "", errors.New("write it as name=value")
+	case !ok:
+		value = "true"
+	}
+	return name, value, nil
+}
+
+func (s *Set) check(name string, known func(string) bool) error {
+	if e, ok := s.entries[name]; ok && e.Policy == PolicyOwned {
+		return fmt.Errorf("%s is set by kelp; %s", name, e.Advice)
+	}
+	if r, ok := s.removed[name]; ok {
+		return fmt.Errorf("%s was removed in %s; %s", name, r.Release, r.Successor)
+	}
+	if known(name) {
+		return nil
+	}
+	if near := s.nearest(name, known); near != "" {
+		return fmt.Errorf("there is no %s; did you mean %s?", name, near)
+	}
+	return fmt.Errorf("there is no %s", name)
+}
+
+func (s *Set) merge(name, value string, replaced map[string]bool) {
+	e, ok := s.entries[name]
+	switch {
+	case !ok:
+		e = &Entry{Key: name, Policy: PolicyDefault}
+		s.entries[name] = e
+		replaced[name] = true
+	case e.Policy == PolicyAppend:
+		e.add(FromUser, strings.Split(value, ",")...)
+		return
+	case !replaced[name]:
+		e.Replaced, e.Values = e.texts(), nil
+		replaced[name] = true
+	}
+	// Repeated values stay: for flags that are lists, each is one item.
+	e.Values = append(e.Values, Value{Text: value, Source: FromUser})
+}
