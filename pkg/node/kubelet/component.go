@@ -1,0 +1,128 @@
+package kubelet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kelp-project/kelp/pkg/config"
+)
+
+// healthzPort is upstream's port of /healthz, on loopback.
+const healthzPort = 10248
+
+// Kubelet is the kubelet of this node.
+type Kubelet struct {
+	cfg    config.Config
+	in     Inputs
+	health http.Client
+
+	mu     sync.Mutex
+	client kubernetes.Interface
+}
+
+// New returns the kubelet, not yet running.
+func New(cfg config.Config, in Inputs) *Kubelet {
+	return &Kubelet{cfg: cfg, in: in, health: http.Client{Timeout: time.Second}}
+}
+
+// Run runs the kubelet until ctx ends. Pods stay. It works once per process:
+// upstream's goroutines do not all end.
+func (k *Kubelet) Run(ctx context.Context) error {
+	p := k.cfg.Paths()
+	dropIns, err := ReadDropIns(k.cfg.Kubelet.ConfigDir)
+	if err != nil {
+		return err
+	}
+	server, effective, err := Server(k.cfg, k.in, dropIns)
+	if err != nil {
+		return err
+	}
+	for dir, mode := range map[string]os.FileMode{p.StaticPods: 0o700, p.KubeletRoot: 0o755, filepath.Dir(p.KubeletConfig): 0o700} {
+		if err := os.MkdirAll(dir, mode); err != nil {
+			return fmt.Errorf("create kubelet's directories: %w", err)
+		}
+	}
+	if err := write(p.KubeletConfig, effective); err != nil {
+		return err
+	}
+	if err := preflight(server); err != nil {
+		return err
+	}
+	return run(ctx, server)
+}
+
+// Ready asks the kubelet for its health and the API server for the node's
+// Ready condition.
+func (k *Kubelet) Ready(ctx context.Context) error {
+	if err := k.healthy(ctx); err != nil {
+		return err
+	}
+	client, err := k.clientset()
+	if err != nil {
+		return err
+	}
+	node, err := client.CoreV1().Nodes().Get(ctx, k.cfg.Node.Name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("read node: %w", err)
+	}
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return nil
+		} else if c.Type == corev1.NodeReady {
+			return fmt.Errorf("node is not ready: %s", c.Message)
+		}
+	}
+	return errors.New("node has no status yet")
+}
+
+func (k *Kubelet) healthy(ctx context.Context) error {
+	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(healthzPort)) + "/healthz"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return fmt.Errorf("ask kubelet for its health: %w", err)
+	}
+	res, err := k.health.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask kubelet for its health: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		body, _ := io.ReadAll(io.LimitReader(res.Body, 1024))
+		return fmt.Errorf("kubelet is not healthy: %s", strings.TrimSpace(string(body)))
+	}
+	return nil
+}
+
+func (k *Kubelet) clientset() (kubernetes.Interface, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.client != nil {
+		return k.client, nil
+	}
+	rest, err := clientcmd.BuildConfigFromFlags("", k.in.Kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig %s: %w", k.in.Kubeconfig, err)
+	}
+	rest.QPS = -1 // Ready is polled; the pace is the supervisor's
+	client, err := kubernetes.NewForConfig(rest)
+	if err != nil {
+		return nil, fmt.Errorf("connect with %s: %w", k.in.Kubeconfig, err)
+	}
+	k.client = client
+	return client, nil
+}

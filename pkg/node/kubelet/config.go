@@ -1,0 +1,101 @@
+package kubelet
+
+import (
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
+	"k8s.io/utils/ptr"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/pki"
+)
+
+// Inputs is what the kubelet needs beside kelp's configuration.
+type Inputs struct {
+	// Serving is the certificate of the kubelet's port.
+	Serving pki.Files
+	// ClientCA is the authority of those who may ask the kubelet.
+	ClientCA string
+	// Kubeconfig is how the kubelet reaches the API server.
+	Kubeconfig string
+	// ResolvConf is the file from which pods get the host's resolvers.
+	ResolvConf string
+}
+
+// maxParallelPulls bounds the pulls at one time: enough that a slow image
+// does not hold up the others, few enough for a small disk.
+const maxParallelPulls = 5
+
+// Configuration is the kubelet's configuration as kelp computes it, before
+// drop-ins. What is not set has upstream's default.
+func Configuration(cfg config.Config, in Inputs) *kubeletv1beta1.KubeletConfiguration {
+	p := cfg.Paths()
+	return &kubeletv1beta1.KubeletConfiguration{
+		TypeMeta: metav1.TypeMeta{
+			APIVersion: kubeletv1beta1.SchemeGroupVersion.String(),
+			Kind:       "KubeletConfiguration",
+		},
+
+		Authentication: kubeletv1beta1.KubeletAuthentication{
+			Anonymous: kubeletv1beta1.KubeletAnonymousAuthentication{Enabled: ptr.To(false)},
+			Webhook:   kubeletv1beta1.KubeletWebhookAuthentication{Enabled: ptr.To(true)},
+			X509:      kubeletv1beta1.KubeletX509Authentication{ClientCAFile: in.ClientCA},
+		},
+		Authorization:                  kubeletv1beta1.KubeletAuthorization{Mode: kubeletv1beta1.KubeletAuthorizationModeWebhook},
+		TLSCertFile:                    in.Serving.Cert,
+		TLSPrivateKeyFile:              in.Serving.Key,
+		TLSMinVersion:                  "VersionTLS12",
+		ReadOnlyPort:                   0,
+		Address:                        address(cfg.Node.IPs),
+		HealthzBindAddress:             "127.0.0.1",
+		HealthzPort:                    ptr.To[int32](healthzPort),
+		StreamingConnectionIdleTimeout: metav1.Duration{Duration: 4 * time.Hour},
+		ProtectKernelDefaults:          cfg.Kubelet.ProtectKernelDefaults,
+		SeccompDefault:                 ptr.To(true),
+		EnableProfilingHandler:         ptr.To(cfg.Debug),
+
+		ClusterDomain:  cfg.Network.ClusterDomain,
+		ClusterDNS:     texts(cfg.Network.ClusterDNS),
+		ResolverConfig: ptr.To(in.ResolvConf),
+
+		ContainerRuntimeEndpoint: "unix://" + p.ContainerdSocket,
+		StaticPodPath:            p.StaticPods,
+		VolumePluginDir:          filepath.Join(p.KubeletRoot, "volumeplugins"), // upstream's is under /usr
+		SerializeImagePulls:      ptr.To(false),
+		MaxParallelImagePulls:    ptr.To[int32](maxParallelPulls),
+
+		FailCgroupV1: ptr.To(false),
+		// Swap on the host stops nothing; pods do not get any (NoSwap).
+		FailSwapOn: ptr.To(false),
+		// Upstream keeps 10 and 15 % free, which on a small disk is all there
+		// is. Image garbage collection begins long before, at 85 % used.
+		EvictionHard: map[string]string{
+			"memory.available":   "100Mi",
+			"nodefs.available":   "5%",
+			"nodefs.inodesFree":  "5%",
+			"imagefs.available":  "5%",
+			"imagefs.inodesFree": "5%",
+		},
+	}
+}
+
+// address binds the wildcard of the node's first family; "::" serves both.
+func address(ips []netip.Addr) string {
+	for _, ip := range ips {
+		if ip.Is6() {
+			return "::"
+		}
+	}
+	return "0.0.0.0"
+}
+
+func texts[T interface{ String() string }](values []T) []string {
+	out := make([]string, len(values))
+	for i, v := range values {
+		out[i] = v.String()
+	}
+	return out
+}
