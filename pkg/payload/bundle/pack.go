@@ -1,0 +1,88 @@
+package bundle
+
+import (
+	"archive/tar"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+)
+
+// window is how far back the compressor looks for what programs have in
+// common. A whole set fits; the decompressor needs as much memory, once.
+const window = 64 << 20
+
+// Pack writes the files under dir as the set called name into the directory
+// out. The same files give the same bytes: no times, no owners, sorted names.
+func Pack(dir, name, out string) (Set, error) {
+	set := Set{Name: name}
+	path := filepath.Join(out, name+".tar.zst")
+	archive, err := os.Create(path)
+	if err != nil {
+		return Set{}, fmt.Errorf("create archive of helper programs: %w", err)
+	}
+	defer archive.Close()
+	set.Files, err = pack(os.DirFS(dir), archive)
+	if err != nil {
+		return Set{}, fmt.Errorf("pack %s into %s: %w", dir, path, err)
+	}
+	list, err := json.MarshalIndent(set, "", "  ")
+	if err != nil {
+		return Set{}, fmt.Errorf("encode list of helper programs: %w", err)
+	}
+	// The list is written last: without it the set counts as missing.
+	if err := errors.Join(archive.Close(), atomicfile.Write(filepath.Join(out, name+".json"), append(list, '\n'), 0o644)); err != nil {
+		return Set{}, fmt.Errorf("write helper programs %q: %w", name, err)
+	}
+	return set, nil
+}
+
+func pack(src fs.FS, out io.Writer) ([]File, error) {
+	z, err := zstd.NewWriter(out, zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(window))
+	if err != nil {
+		return nil, err
+	}
+	tw := tar.NewWriter(z)
+	var files []File
+	// WalkDir goes by name, which makes the order reproducible.
+	err = fs.WalkDir(src, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		f, err := add(tw, src, path)
+		files = append(files, f)
+		return err
+	})
+	if err := errors.Join(err, tw.Close(), z.Close()); err != nil {
+		return nil, err
+	}
+	if len(files) == 0 {
+		return nil, errors.New("there is no file in it")
+	}
+	return files, nil
+}
+
+func add(tw *tar.Writer, src fs.FS, path string) (File, error) {
+	data, err := fs.ReadFile(src, path)
+	if err != nil {
+		return File{}, err
+	}
+	header := &tar.Header{Name: path, Mode: 0o755, Size: int64(len(data)), Format: tar.FormatUSTAR}
+	if err := tw.WriteHeader(header); err != nil {
+		return File{}, err
+	}
+	if _, err := tw.Write(data); err != nil {
+		return File{}, err
+	}
+	sum := sha256.Sum256(data)
+	return File{Name: path, Size: header.Size, SHA256: hex.EncodeToString(sum[:])}, nil
+}
