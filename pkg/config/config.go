@@ -1,23 +1,25 @@
 package config
 
-import (
-	"net/netip"
-)
+import "net/netip"
+
+//go:generate go run ./internal/docgen/generate
 
 // Config is everything that a user can set. It is built by Load, completed
 // and validated once, and read-only after that: it is passed by value.
 //
 // Each field's doc comment is its help text. Tags: flag is the flag's name
-// (its variable is KELP_ and the flag in capitals); scope says whether the
+// (its variable is KELP_ and the flag in capitals), alias its other names,
+// which users of similar tools have in their fingers; scope says whether the
 // value belongs to this node or to the whole cluster; change says when a new
 // value takes effect (live, restart, never); secret values are redacted by
-// every printer.
+// every printer; commas:"keep" is for lists whose values hold commas
+// themselves, so that one value is not split there.
 type Config struct {
 	// DataDir is the directory for everything that kelp keeps.
-	DataDir string `yaml:"dataDir" flag:"data-dir" scope:"node" change:"never"`
+	DataDir string `yaml:"dataDir" flag:"data-dir" alias:"d" scope:"node" change:"never"`
 
 	// Token is the cluster's secret, shared by servers and agents. Made at the first start when empty.
-	Token string `yaml:"token" flag:"token" scope:"cluster" change:"restart" secret:"true"`
+	Token string `yaml:"token" flag:"token" alias:"t" scope:"cluster" change:"restart" secret:"true"`
 
 	// TokenFile is a file to read the token from.
 	TokenFile string `yaml:"tokenFile" flag:"token-file" scope:"node" change:"restart"`
@@ -52,7 +54,7 @@ type Node struct {
 	Name string `yaml:"name" flag:"node-name" scope:"node" change:"never"`
 
 	// IPs are the node's addresses: one, or one IPv4 and one IPv6; those of the default route by default.
-	IPs []netip.Addr `yaml:"ips" flag:"node-ip" scope:"node" change:"restart"`
+	IPs []netip.Addr `yaml:"ips" flag:"node-ip" alias:"i" scope:"node" change:"restart"`
 
 	// ExternalIPs are addresses at which the node is reached from outside.
 	ExternalIPs []netip.Addr `yaml:"externalIPs" flag:"node-external-ip" scope:"node" change:"restart"`
@@ -66,10 +68,10 @@ type Node struct {
 
 // API is the one TLS listener.
 type API struct {
-	// BindAddress is the address that the listener binds; all addresses by default.
+	// BindAddress is the address that the listener binds; all addresses (0.0.0.0, or :: in a cluster with IPv6) by default.
 	BindAddress netip.Addr `yaml:"bindAddress" flag:"bind-address" scope:"node" change:"restart"`
 
-	// AdvertiseAddress is the address at which other members reach this API server; the first node IP by default.
+	// AdvertiseAddress is the address at which other members reach this API server; the bind address if it is a single one, else the first node IP, by default.
 	AdvertiseAddress netip.Addr `yaml:"advertiseAddress" flag:"advertise-address" scope:"node" change:"restart"`
 
 	// HTTPSPort is the port of the listener.
@@ -82,7 +84,7 @@ type API struct {
 // Network is the addresses of the cluster and how packets get between nodes.
 type Network struct {
 	// Backend carries pods' packets between nodes: vxlan, host-gw, wireguard-native, or none to bring your own CNI.
-	Backend NetworkBackend `yaml:"backend" flag:"network" scope:"cluster" change:"never"`
+	Backend NetworkBackend `yaml:"backend" flag:"network" alias:"flannel-backend" scope:"cluster" change:"never"`
 
 	// ClusterCIDRs are the ranges that pods get addresses from: one IPv4 prefix, one IPv6 prefix, or both.
 	ClusterCIDRs []netip.Prefix `yaml:"clusterCIDRs" flag:"cluster-cidr" scope:"cluster" change:"never"`
@@ -100,7 +102,7 @@ type Network struct {
 	ClusterDomain string `yaml:"clusterDomain" flag:"cluster-domain" scope:"cluster" change:"never"`
 
 	// Interface is the interface that carries packets between nodes; the one with the node's address by default.
-	Interface string `yaml:"interface" flag:"network-interface" scope:"node" change:"restart"`
+	Interface string `yaml:"interface" flag:"network-interface" alias:"flannel-iface" scope:"node" change:"restart"`
 }
 
 // Datastore is where the cluster's objects are kept.
@@ -111,7 +113,7 @@ type Datastore struct {
 
 // Components says which parts run.
 type Components struct {
-	// Disable names packaged components that are not deployed, and removes what they had deployed.
+	// Disable names packaged components that are not deployed, and removes what they had deployed: coredns, local-storage, metrics-server, runtimes, servicelb.
 	Disable []string `yaml:"disable" flag:"disable" scope:"cluster" change:"restart"`
 
 	// DisableAgent leaves out the node part: no kubelet, no containers on this server.
@@ -145,23 +147,23 @@ type Containerd struct {
 	Snapshotter Snapshotter `yaml:"snapshotter" flag:"snapshotter" scope:"node" change:"never"`
 }
 
-// Args are further arguments for the components, as name=value.
+// Args are further arguments for the components, as name=value. In the environment, several are separated by spaces.
 type Args struct {
 	// APIServer are further arguments for kube-apiserver.
-	APIServer []string `yaml:"apiserver" flag:"kube-apiserver-arg" scope:"node" change:"restart"`
+	APIServer []string `yaml:"apiserver" flag:"kube-apiserver-arg" scope:"node" change:"restart" commas:"keep"`
 
 	// ControllerManager are further arguments for kube-controller-manager.
-	ControllerManager []string `yaml:"controllerManager" flag:"kube-controller-manager-arg" scope:"node" change:"restart"`
+	ControllerManager []string `yaml:"controllerManager" flag:"kube-controller-manager-arg" scope:"node" change:"restart" commas:"keep"`
 
 	// Scheduler are further arguments for kube-scheduler.
-	Scheduler []string `yaml:"scheduler" flag:"kube-scheduler-arg" scope:"node" change:"restart"`
+	Scheduler []string `yaml:"scheduler" flag:"kube-scheduler-arg" scope:"node" change:"restart" commas:"keep"`
 
 	// Kubelet are further arguments for the kubelet.
-	Kubelet []string `yaml:"kubelet" flag:"kubelet-arg" scope:"node" change:"restart"`
+	Kubelet []string `yaml:"kubelet" flag:"kubelet-arg" scope:"node" change:"restart" commas:"keep"`
 
 	// Proxy are further arguments for kube-proxy.
-	Proxy []string `yaml:"proxy" flag:"kube-proxy-arg" scope:"node" change:"restart"`
+	Proxy []string `yaml:"proxy" flag:"kube-proxy-arg" scope:"node" change:"restart" commas:"keep"`
 
 	// Etcd are further arguments for the embedded etcd.
-	Etcd []string `yaml:"etcd" flag:"etcd-arg" scope:"node" change:"restart"`
+	Etcd []string `yaml:"etcd" flag:"etcd-arg" scope:"node" change:"restart" commas:"keep"`
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -45,39 +46,59 @@ const (
 	SnapshotterNative    Snapshotter = "native"
 )
 
-// UnmarshalText accepts debug, info, warn and error.
-func (l *LogLevel) UnmarshalText(text []byte) error {
-	return enum(l, text, LogDebug, LogInfo, LogWarn, LogError)
+// Values are debug, info, warn and error.
+func (LogLevel) Values() []string { return names(LogDebug, LogInfo, LogWarn, LogError) }
+
+// Values are text and json.
+func (LogFormat) Values() []string { return names(LogText, LogJSON) }
+
+// Values are the backends that flannel has here, and none.
+func (NetworkBackend) Values() []string {
+	return names(BackendVXLAN, BackendHostGW, BackendWireGuard, BackendNone)
 }
 
-// UnmarshalText accepts text and json.
-func (f *LogFormat) UnmarshalText(text []byte) error { return enum(f, text, LogText, LogJSON) }
+// Values are auto, sqlite and etcd.
+func (DatastoreKind) Values() []string { return names(DatastoreAuto, DatastoreSQLite, DatastoreEtcd) }
 
-// UnmarshalText accepts the backends that flannel has here, and none.
-func (b *NetworkBackend) UnmarshalText(text []byte) error {
-	return enum(b, text, BackendVXLAN, BackendHostGW, BackendWireGuard, BackendNone)
+// Values are overlayfs and native.
+func (Snapshotter) Values() []string { return names(SnapshotterOverlayFS, SnapshotterNative) }
+
+// UnmarshalText accepts one of Values.
+func (l *LogLevel) UnmarshalText(text []byte) error { return enum(l, text) }
+
+// UnmarshalText accepts one of Values.
+func (f *LogFormat) UnmarshalText(text []byte) error { return enum(f, text) }
+
+// UnmarshalText accepts one of Values.
+func (b *NetworkBackend) UnmarshalText(text []byte) error { return enum(b, text) }
+
+// UnmarshalText accepts one of Values.
+func (k *DatastoreKind) UnmarshalText(text []byte) error { return enum(k, text) }
+
+// UnmarshalText accepts one of Values.
+func (s *Snapshotter) UnmarshalText(text []byte) error { return enum(s, text) }
+
+// enumeration is a string of which only some values are allowed.
+type enumeration interface {
+	~string
+	Values() []string
 }
 
-// UnmarshalText accepts auto, sqlite and etcd.
-func (k *DatastoreKind) UnmarshalText(text []byte) error {
-	return enum(k, text, DatastoreAuto, DatastoreSQLite, DatastoreEtcd)
-}
-
-// UnmarshalText accepts overlayfs and native.
-func (s *Snapshotter) UnmarshalText(text []byte) error {
-	return enum(s, text, SnapshotterOverlayFS, SnapshotterNative)
-}
-
-func enum[T ~string](dst *T, text []byte, allowed ...T) error {
-	names := make([]string, len(allowed))
-	for i, a := range allowed {
-		if string(a) == string(text) {
-			*dst = a
-			return nil
-		}
-		names[i] = string(a)
+func names[T ~string](values ...T) []string {
+	list := make([]string, len(values))
+	for i, v := range values {
+		list[i] = string(v)
 	}
-	return fmt.Errorf("%q is not one of %s", text, strings.Join(names, ", "))
+	return list
+}
+
+func enum[T enumeration](dst *T, text []byte) error {
+	values := (*dst).Values()
+	if !slices.Contains(values, string(text)) {
+		return fmt.Errorf("%q is not one of %s", text, strings.Join(values, ", "))
+	}
+	*dst = T(text)
+	return nil
 }
 
 // PortRange is a range of ports, both ends included, written as 30000-32767.

@@ -1,0 +1,102 @@
+package cli
+
+import (
+	"os"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/kelp-project/kelp/pkg/config"
+)
+
+const configFlag = "config"
+
+// ServerFlags are --config and one flag for each setting. Each call returns
+// new ones, for urfave/cli keeps what it parses in them.
+func ServerFlags() []cli.Flag {
+	flags := []cli.Flag{&cli.StringFlag{
+		Name: configFlag, Aliases: []string{"c"}, Category: category(""),
+		Usage:       "the configuration `file`; drop-ins are read from the directory of that name with .d added",
+		DefaultText: config.DefaultFile,
+	}}
+	defaults := config.Default()
+	for _, f := range config.Fields() {
+		text := strings.Join(f.Strings(defaults), ",")
+		usage, group := strings.TrimSuffix(f.Help, "."), category(f.Path)
+		switch {
+		case f.Kind == config.KindBool:
+			flags = append(flags, &cli.BoolFlag{Name: f.Flag, Aliases: f.Aliases, Usage: usage, Category: group, DisableDefaultText: true})
+		case f.List:
+			flags = append(flags, &cli.StringSliceFlag{Name: f.Flag, Aliases: f.Aliases, Usage: usage, DefaultText: text, Category: group})
+		default:
+			flags = append(flags, &cli.StringFlag{Name: f.Flag, Aliases: f.Aliases, Usage: usage, DefaultText: text, Category: group})
+		}
+	}
+	return flags
+}
+
+// category is the heading of a flag in the help: its section.
+func category(path string) string {
+	section, _, nested := strings.Cut(path, ".")
+	if !nested {
+		return "general"
+	}
+	return section
+}
+
+// LoadConfig builds the configuration that a command runs with: every source
+// merged, completed for this machine and validated. With the error it returns
+// what it had come to, so that a preview can be shown all the same.
+func LoadConfig(c *cli.Context) (config.Config, config.Origins, error) {
+	return buildConfig(config.LoadOptions{File: configFile(c), Env: os.Environ(), Flags: givenFlags(c)})
+}
+
+func buildConfig(opts config.LoadOptions) (config.Config, config.Origins, error) {
+	loaded, origins, err := config.Load(opts)
+	if err != nil {
+		return loaded, origins, err
+	}
+	host, err := config.HostOf()
+	if err != nil {
+		return loaded, origins, err
+	}
+	completed, err := loaded.Complete(host)
+	origins = origins.WithMachine(loaded, completed)
+	if err != nil {
+		return completed, origins, err
+	}
+	return completed, origins, completed.Validate(origins)
+}
+
+// configFile is the file that --config or its variable names.
+func configFile(c *cli.Context) string {
+	if c.IsSet(configFlag) {
+		return c.String(configFlag)
+	}
+	return os.Getenv(config.FileEnv)
+}
+
+// givenFlags are the settings among the flags of this command and of those
+// before it on the command line (kelp config --debug show).
+func givenFlags(c *cli.Context) map[string][]string {
+	given := map[string][]string{}
+	lineage := c.Lineage()
+	for i := len(lineage) - 1; i >= 0; i-- {
+		local := map[string]bool{}
+		for _, name := range lineage[i].LocalFlagNames() {
+			local[name] = true
+		}
+		for _, f := range config.Fields() {
+			switch {
+			case !local[f.Flag]:
+			case f.List:
+				given[f.Flag] = lineage[i].StringSlice(f.Flag)
+			case f.Kind == config.KindBool:
+				given[f.Flag] = []string{map[bool]string{true: "true", false: "false"}[lineage[i].Bool(f.Flag)]}
+			default:
+				given[f.Flag] = []string{lineage[i].String(f.Flag)}
+			}
+		}
+	}
+	return given
+}
