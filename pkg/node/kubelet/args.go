@@ -37,6 +37,9 @@ func Args(cfg config.Config, in Inputs) (*args.Set, error) {
 	s.Refused("bootstrap-kubeconfig", "its certificates are issued before it starts")
 	s.Refused("rotate-certificates", "its client certificate is renewed by kelp, and read again without a restart")
 	s.Refused("runonce", "the kubelet would end, and kelp with it")
+	for _, name := range []string{"v", "vmodule", "logging-format"} {
+		s.Refused(name, "set log.level and log.format")
+	}
 	fs := flagSet(options.NewKubeletFlags(), nil)
 	fs.VisitAll(func(f *pflag.Flag) { s.Suggest(f.Name) })
 	return s, s.Merge(cfg.Args.Kubelet, func(name string) bool { return fs.Lookup(name) != nil })

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,16 +21,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 )
 
 // healthzPort is upstream's port of /healthz, on loopback.
 const healthzPort = 10248
+
+// ErrNotStarted is returned by Ready until the kubelet's configuration has
+// been computed.
+var ErrNotStarted = errors.New("the kubelet has not started yet")
 
 // Kubelet is the kubelet of this node.
 type Kubelet struct {
 	cfg    config.Config
 	in     Inputs
 	health http.Client
+	listen atomic.Pointer[string] // where /healthz is, "" if switched off
 
 	mu     sync.Mutex
 	client kubernetes.Interface
@@ -60,9 +67,20 @@ func (k *Kubelet) Run(ctx context.Context) error {
 	if err := write(p.KubeletConfig, effective); err != nil {
 		return err
 	}
+	if k.in.WriteResolvConf {
+		text := resolvConf(k.cfg.Node.IPs)
+		if _, err := atomicfile.WriteIfChanged(k.in.ResolvConf, text, 0o644); err != nil {
+			return err
+		}
+	}
 	if err := preflight(server); err != nil {
 		return err
 	}
+	address := ""
+	if server.HealthzPort > 0 {
+		address = net.JoinHostPort(server.HealthzBindAddress, strconv.Itoa(int(server.HealthzPort)))
+	}
+	k.listen.Store(&address)
 	return run(ctx, server)
 }
 
@@ -91,8 +109,14 @@ func (k *Kubelet) Ready(ctx context.Context) error {
 }
 
 func (k *Kubelet) healthy(ctx context.Context) error {
-	url := "http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(healthzPort)) + "/healthz"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	address := k.listen.Load()
+	if address == nil {
+		return ErrNotStarted
+	}
+	if *address == "" {
+		return nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+*address+"/healthz", nil)
 	if err != nil {
 		return fmt.Errorf("ask kubelet for its health: %w", err)
 	}

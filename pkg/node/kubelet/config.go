@@ -1,6 +1,8 @@
 package kubelet
 
 import (
+	"bytes"
+	"fmt"
 	"net/netip"
 	"path/filepath"
 	"time"
@@ -23,6 +25,10 @@ type Inputs struct {
 	Kubeconfig string
 	// ResolvConf is the file from which pods get the host's resolvers.
 	ResolvConf string
+	// WriteResolvConf is set on a host without a resolver that pods could
+	// reach: Run writes ResolvConf with the node's own address in it. Where
+	// nothing listens there, a question fails at once instead of timing out.
+	WriteResolvConf bool
 }
 
 // maxParallelPulls bounds the pulls at one time: enough that a slow image
@@ -98,4 +104,14 @@ func texts[T interface{ String() string }](values []T) []string {
 		out[i] = v.String()
 	}
 	return out
+}
+
+// resolvConf is a resolv.conf with the node's own addresses.
+func resolvConf(ips []netip.Addr) []byte {
+	var b bytes.Buffer
+	b.WriteString("# Written by kelp: the host has no resolver that pods can reach.\n")
+	for _, ip := range ips {
+		fmt.Fprintf(&b, "nameserver %s\n", ip)
+	}
+	return b.Bytes()
 }
