@@ -35,14 +35,8 @@ func dialIn(ctx context.Context, path, network, address string) (net.Conn, error
 	}
 	done := make(chan dialled, 1)
 	go func() {
-		runtime.LockOSThread()
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-		if err == nil {
-			err = unix.Setns(fd, unix.CLONE_NEWNET)
-			_ = unix.Close(fd) // opened for reading: nothing can be lost
-		}
-		if err != nil {
-			done <- dialled{err: fmt.Errorf("enter network namespace %s: %w", path, err)}
+		if err := enter(path); err != nil {
+			done <- dialled{err: err}
 			return
 		}
 		conn, err := new(net.Dialer).DialContext(ctx, network, address)
@@ -73,4 +67,39 @@ func Get(ctx context.Context, dial func(context.Context, string, string) (net.Co
 		return string(body), fmt.Errorf("get %s: %s: %s", url, resp.Status, body)
 	}
 	return string(body), nil
+}
+
+// Listen listens on one of the gateway's addresses, so that hosts reach a
+// server of the test's.
+func (l *Lab) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	type listening struct {
+		listener net.Listener
+		err      error
+	}
+	done := make(chan listening, 1)
+	go func() {
+		if err := enter("/run/netns/" + l.Name); err != nil {
+			done <- listening{err: err}
+			return
+		}
+		listener, err := new(net.ListenConfig).Listen(ctx, network, address)
+		done <- listening{listener, err}
+	}()
+	d := <-done
+	return d.listener, d.err
+}
+
+// enter moves the calling goroutine's thread into a network namespace for
+// good: the thread ends with the goroutine.
+func enter(path string) error {
+	runtime.LockOSThread()
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		err = unix.Setns(fd, unix.CLONE_NEWNET)
+		_ = unix.Close(fd) // opened for reading: nothing can be lost
+	}
+	if err != nil {
+		return fmt.Errorf("enter network namespace %s: %w", path, err)
+	}
+	return nil
 }

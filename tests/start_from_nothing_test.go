@@ -1,0 +1,58 @@
+//go:build e2e
+
+package tests
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// From an empty disk and without a network, systemctl start returns when the
+// node is Ready, and everything that kelp packages follows.
+func TestStartFromNothing(t *testing.T) {
+	s := cluster(t)
+	t.Logf("systemctl start took %s", shared.took.Round(time.Millisecond))
+	if shared.took > 30*time.Second {
+		t.Errorf("the node was Ready after %s: that is not seconds", shared.took)
+	}
+	if err := nodeReady(s.node(t)); err != nil {
+		t.Errorf("systemd was told that kelp is ready, but the %v", err)
+	}
+	s.awaitDeployments(t, "kube-system", 3, ready)
+	classes := s.kubectl(t, "get", "storageclass", "-o", `jsonpath={range .items[*]}{.metadata.name}={.metadata.annotations.storageclass\.kubernetes\.io/is-default-class}{end}`)
+	if classes != "local-path=true" {
+		t.Errorf("storage classes: %q, want local-path as the default", classes)
+	}
+	s.kubectl(t, "get", "runtimeclasses")
+}
+
+// The versions that kelp and its node report are kelp's, not a placeholder.
+func TestVersionIsStamped(t *testing.T) {
+	s := cluster(t)
+	if v := s.run(t, "kelp --version"); !strings.Contains(v, "v1.37.2") && !strings.Contains(v, "0.") {
+		t.Errorf("kelp --version says %q", v)
+	}
+	info := s.node(t).Status.NodeInfo
+	if !strings.HasPrefix(info.KubeletVersion, "v1.37.2") {
+		t.Errorf("kubelet version is %q", info.KubeletVersion)
+	}
+	if !strings.HasPrefix(info.ContainerRuntimeVersion, "containerd://2.4.2") && !strings.HasPrefix(info.ContainerRuntimeVersion, "containerd://v2.4.2") {
+		t.Errorf("runtime version is %q", info.ContainerRuntimeVersion)
+	}
+}
+
+// A clean start tells a person what happens in less than a screen.
+func TestStartLogIsShort(t *testing.T) {
+	s := ownServer(t, specNamed("log"), "")
+	s.start(t)
+	lines := strings.Split(s.run(t, "journalctl -u kelp -o cat --no-pager"), "\n")
+	if len(lines) >= 45 {
+		t.Errorf("the start printed %d lines, want fewer than 45:\n%s", len(lines), strings.Join(lines, "\n"))
+	}
+	for _, component := range []string{"datastore", "apiserver", "containerd", "kubelet"} {
+		if !strings.Contains(strings.Join(lines, "\n"), component) {
+			t.Errorf("the start's log does not speak of %s", component)
+		}
+	}
+}
