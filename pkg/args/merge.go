@@ -15,7 +15,7 @@ func (s *Set) Merge(user []string, known func(name string) bool) error {
 	var problems []error
 	replaced := map[string]bool{}
 	for _, arg := range user {
-		name, value, err := parse(arg)
+		name, value, err := parse(arg, known)
 		if err == nil {
 			err = s.check(name, known)
 		}
@@ -29,10 +29,14 @@ func (s *Set) Merge(user []string, known func(name string) bool) error {
 	return errors.Join(problems...)
 }
 
-// parse splits one argument. Upstream takes underscores for dashes, so we do.
-func parse(arg string) (name, value string, err error) {
+// parse splits one argument. Upstream takes underscores for dashes, save in
+// the one flag that is named with them, so we do.
+func parse(arg string, known func(string) bool) (name, value string, err error) {
 	name, value, ok := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
-	name = strings.ReplaceAll(strings.TrimSpace(name), "_", "-")
+	name = strings.TrimSpace(name)
+	if !known(name) {
+		name = strings.ReplaceAll(name, "_", "-")
+	}
 	switch {
 	case name == "" || strings.HasPrefix(name, "-"):
 		return "", "", errors.New("write it as name=value")
@@ -46,7 +50,9 @@ func (s *Set) check(name string, known func(string) bool) error {
 	if e, ok := s.entries[name]; ok && e.Policy == PolicyOwned {
 		return fmt.Errorf("%s is set by kelp; %s", name, e.Advice)
 	}
-	if r, ok := s.removed[name]; ok {
+	if r, ok := s.removed[name]; ok && r.Release == "" {
+		return fmt.Errorf("%s is not for kelp: %s", name, r.Successor)
+	} else if ok {
 		return fmt.Errorf("%s was removed in %s; %s", name, r.Release, r.Successor)
 	}
 	if known(name) {

@@ -15,7 +15,7 @@ func (s *Set) nearest(name string, known func(string) bool) string {
 	slices.Sort(candidates)
 	best, bestAt := "", max(2, len(name)/4)+1
 	for _, c := range candidates {
-		if e, ok := s.entries[c]; ok && e.Policy == PolicyOwned || !known(c) {
+		if !s.allowed(c) || !known(c) {
 			continue
 		}
 		if d := distance(name, c); d < bestAt {
@@ -27,11 +27,18 @@ func (s *Set) nearest(name string, known func(string) bool) string {
 	}
 	// A name that was cut short, such as audit-policy for audit-policy-file.
 	for _, c := range candidates {
-		if strings.HasPrefix(c, name+"-") && known(c) {
+		if strings.HasPrefix(c, name+"-") && s.allowed(c) && known(c) {
 			return c
 		}
 	}
 	return ""
+}
+
+// allowed tells whether the user may set the name.
+func (s *Set) allowed(name string) bool {
+	e, ok := s.entries[name]
+	_, removed := s.removed[name]
+	return !removed && !(ok && e.Policy == PolicyOwned)
 }
 
 // distance is the number of inserted, deleted, replaced or swapped

@@ -2,6 +2,7 @@ package args
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -52,10 +53,10 @@ type Set struct {
 	suggest   []string
 }
 
-// Removal is a flag that upstream has dropped.
+// Removal is a flag that upstream has dropped, or that has no place in kelp.
 type Removal struct {
-	Release   string // the release without it, such as v1.24
-	Successor string // what to do instead, as an imperative
+	Release   string // the release without it, such as v1.24; empty: kelp's choice
+	Successor string // what to do instead, or why not
 }
 
 // NewSet returns an empty set for the component, whose name is used in
@@ -100,6 +101,13 @@ func (s *Set) Owned(key, value, advice string) {
 func (s *Set) Removed(key, release, successor string) {
 	s.removed[key] = Removal{Release: release, Successor: successor}
 }
+
+// Refused refuses a key that upstream has but that would break kelp; why
+// completes the sentence "auto-tls is not for kelp: …".
+func (s *Set) Refused(key, why string) { s.removed[key] = Removal{Successor: why} }
+
+// Removals returns what was given to Removed and Refused, by key.
+func (s *Set) Removals() map[string]Removal { return maps.Clone(s.removed) }
 
 // Suggest adds names that an unknown argument is compared with, beside the
 // set's own keys: the names of all the component's flags.

@@ -14,6 +14,7 @@ func sample() *Set {
 	s.Append("enable-admission-plugins", "NodeRestriction")
 	s.Owned("etcd-servers", "unix:///x.sock", "set datastore.kind instead")
 	s.Removed("insecure-port", "v1.24", "use the one TLS port")
+	s.Refused("auto-tls", "certificates are kelp's")
 	s.Suggest("audit-policy-file", "event-ttl", "service-account-issuer")
 	return s
 }
@@ -21,7 +22,7 @@ func sample() *Set {
 func knownSample(name string) bool {
 	return slices.Contains([]string{
 		"profiling", "service-cluster-ip-range", "enable-admission-plugins", "etcd-servers",
-		"audit-policy-file", "event-ttl", "service-account-issuer",
+		"audit-policy-file", "event-ttl", "service-account-issuer", "concurrent_rc_syncs",
 	}, name)
 }
 
@@ -42,6 +43,10 @@ func TestMerge(t *testing.T) {
 		}},
 		{"appended once each", []string{"enable_admission_plugins=NodeRestriction,EventRateLimit"}, []string{
 			"--enable-admission-plugins=NodeRestriction,EventRateLimit", "--etcd-servers=unix:///x.sock",
+			"--profiling=false", "--service-cluster-ip-range=10.43.0.0/16,fd43::/112",
+		}},
+		{"named with underscores by upstream", []string{"concurrent_rc_syncs=7"}, []string{
+			"--concurrent_rc_syncs=7", "--enable-admission-plugins=NodeRestriction", "--etcd-servers=unix:///x.sock",
 			"--profiling=false", "--service-cluster-ip-range=10.43.0.0/16,fd43::/112",
 		}},
 		{"new and repeated, in the user's order", []string{"service-account-issuer=b", "service-account-issuer=a", "event-ttl=2h=x"}, []string{
@@ -68,6 +73,7 @@ func TestMergeRefuses(t *testing.T) {
 	for arg, want := range map[string]string{
 		"etcd-servers=x":   `kube-sample argument "etcd-servers=x": etcd-servers is set by kelp; set datastore.kind instead`,
 		"insecure-port=0":  `kube-sample argument "insecure-port=0": insecure-port was removed in v1.24; use the one TLS port`,
+		"auto-tls":         `kube-sample argument "auto-tls": auto-tls is not for kelp: certificates are kelp's`,
 		"evnet-ttl=1h":     `kube-sample argument "evnet-ttl=1h": there is no evnet-ttl; did you mean event-ttl?`,
 		"audit-policy=/x":  `kube-sample argument "audit-policy=/x": there is no audit-policy; did you mean audit-policy-file?`,
 		"etcd-server=x":    `kube-sample argument "etcd-server=x": there is no etcd-server`,

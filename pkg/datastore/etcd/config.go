@@ -1,0 +1,71 @@
+package etcd
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/kelp-project/kelp/pkg/args"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Merged returns the member's arguments with the user's merged over them.
+func Merged(in Inputs) (*args.Set, error) {
+	set := Args(in)
+	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
+	embed.NewConfig().AddFlags(flags)
+	flags.VisitAll(func(f *flag.Flag) { set.Suggest(f.Name) })
+	known := func(name string) bool { return flags.Lookup(name) != nil }
+	if err := set.Merge(in.User, known); err != nil {
+		return nil, err
+	}
+	return set, nil
+}
+
+// config turns the arguments into etcd's own configuration. Flags are set
+// through etcd's flag set, which has the parsers; the ones that it only
+// declares are copied by hand, as etcd's main does.
+func config(in Inputs, core zapcore.Core) (*embed.Config, error) {
+	set, err := Merged(in)
+	if err != nil {
+		return nil, err
+	}
+	cfg := embed.NewConfig()
+	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	cfg.AddFlags(flags)
+	for _, e := range set.Entries() {
+		if flags.Lookup(e.Key) == nil {
+			continue // initial-cluster-state, which is set below
+		}
+		value, _ := set.Get(e.Key)
+		if err := flags.Set(e.Key, value); err != nil {
+			return nil, fmt.Errorf("etcd argument %q: %w", e.Key+"="+value, err)
+		}
+		cfg.FlagsExplicitlySet[e.Key] = true
+	}
+	for urls, text := range map[*[]url.URL]string{
+		&cfg.ListenClientUrls: in.ClientURL(), &cfg.AdvertiseClientUrls: in.ClientURL(),
+		&cfg.ListenPeerUrls: in.PeerURL(), &cfg.AdvertisePeerUrls: in.PeerURL(),
+		&cfg.ListenClientHttpUrls: in.HTTPURL(),
+	} {
+		u, err := url.Parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("parse address of etcd: %w", err)
+		}
+		*urls = []url.URL{*u}
+	}
+	if suites := flags.Lookup("cipher-suites").Value.String(); suites != "" {
+		cfg.CipherSuites = strings.Split(suites, ",")
+	}
+	if _, err := fmt.Sscan(flags.Lookup("max-concurrent-streams").Value.String(), &cfg.MaxConcurrentStreams); err != nil {
+		return nil, fmt.Errorf("etcd argument max-concurrent-streams: %w", err)
+	}
+	cfg.ClusterState = embed.ClusterStateFlagNew
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core))
+	return cfg, nil
+}

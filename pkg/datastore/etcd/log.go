@@ -1,0 +1,62 @@
+package etcd
+
+import (
+	"context"
+
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
+	"go.uber.org/zap/zapcore"
+)
+
+// logCore writes etcd's lines to the log of a context. What etcd calls info
+// is debug to kelp: fifty lines at each start that say that all is well.
+type logCore struct {
+	ctx    context.Context
+	fields []zapcore.Field
+}
+
+var _ zapcore.Core = (*logCore)(nil)
+
+// Enabled tells whether a line of the level would be written.
+func (c *logCore) Enabled(level zapcore.Level) bool {
+	return log.G(c.ctx).Logger.IsLevelEnabled(levelOf(level))
+}
+
+// With returns a core that adds the fields to each line.
+func (c *logCore) With(fields []zapcore.Field) zapcore.Core {
+	return &logCore{ctx: c.ctx, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+}
+
+// Check adds this core to the entry if its level is enabled.
+func (c *logCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+// Write writes one line.
+func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	encoder := zapcore.NewMapObjectEncoder()
+	for _, f := range append(c.fields[:len(c.fields):len(c.fields)], fields...) {
+		f.AddTo(encoder)
+	}
+	log.G(c.ctx).WithFields(encoder.Fields).Log(levelOf(entry.Level), entry.Message)
+	return nil
+}
+
+// Sync does nothing: each line is written at once.
+func (c *logCore) Sync() error { return nil }
+
+func levelOf(level zapcore.Level) logrus.Level {
+	switch {
+	case level <= zapcore.DebugLevel:
+		return logrus.TraceLevel
+	case level == zapcore.InfoLevel:
+		return logrus.DebugLevel
+	case level == zapcore.WarnLevel:
+		return logrus.WarnLevel
+	}
+	// Also for fatal: zap ends the process itself, after this line.
+	return logrus.ErrorLevel
+}
