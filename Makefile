@@ -1,0 +1,56 @@
+# Everything that a contributor needs: make test. See make help.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := build
+.PHONY: deps build run test test-unit test-e2e test-vm bench lint generate golden clean help
+
+# One set of flags for everything that is compiled here, so that all of it
+# shares one build cache. No package resolves names or users through libc, and
+# SQLite loads no extensions: the binary is static.
+TAGS := netgo,osusergo,sqlite_omit_load_extension
+export GOFLAGS := -trimpath -buildvcs=false -tags=$(TAGS)
+export CGO_ENABLED := 1
+
+# The scenario of test-e2e: a regular expression over the tests' names.
+E2E ?= .
+
+deps: ## install the Debian packages that are missing
+	@scripts/deps
+
+build: deps ## build bin/kelp with its helper programs and images
+	@scripts/payload
+	@scripts/images
+	@scripts/build
+
+run: build ## start a cluster on this machine and say how to use it
+	@scripts/run
+
+test: lint test-unit test-e2e ## everything that CI runs
+
+test-unit: ## tests beside the code: no root, no network
+	go test ./cmd/... ./pkg/... ./scripts/...
+
+test-e2e: build ## scenarios on booted test hosts, as root; one of them: E2E=name
+	go test -tags=$(TAGS),e2e -count=1 -timeout=45m -run='$(E2E)' ./tests/...
+
+test-vm: build ## the smoke test in an emulated virtual machine with cgroup v2
+	go test -tags=$(TAGS),vm -count=1 -timeout=60m -run='$(E2E)' ./tests/...
+
+bench: build ## measure kelp beside the same components as separate processes
+	go run ./tests/bench
+
+lint: deps ## vet, static checks, shellcheck and the rules in tests/rules
+	@scripts/lint
+
+generate: ## rewrite what is generated from the source
+	go generate ./pkg/...
+
+golden: ## record golden files anew; the run fails, so that they are looked at
+	go test $$(grep -rl --include='*_test.go' internal/golden pkg | xargs -n1 dirname | sort -u | sed 's|^|./|') -update
+
+clean: ## remove what was built here, not the cluster's data
+	rm -rf bin dist .build
+	find pkg/payload/embedded pkg/images/embedded -type f ! -name README.md ! -name .gitignore -delete
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
