@@ -17,6 +17,7 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/featuregate"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
+	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
 
@@ -94,43 +95,43 @@ func check(d DropIn) ([]byte, []error) {
 	if head.APIVersion != kubeletv1beta1.SchemeGroupVersion.String() || head.Kind != "KubeletConfiguration" {
 		return nil, []error{fmt.Errorf("%s:1: apiVersion and kind must be %s and KubeletConfiguration", d.Path, kubeletv1beta1.SchemeGroupVersion)}
 	}
+	asJSON, err := yaml.YAMLToJSONStrict(d.Data)
+	if err != nil {
+		return nil, []error{fmt.Errorf("%s: %w", d.Path, err)}
+	}
+	unknown, err := kjson.UnmarshalStrict(asJSON, &kubeletv1beta1.KubeletConfiguration{})
+	if err != nil {
+		return nil, []error{fmt.Errorf("%s: %w", d.Path, err)}
+	}
 	var errs []error
-	if err := yaml.UnmarshalStrict(d.Data, &kubeletv1beta1.KubeletConfiguration{}); err != nil {
-		errs = append(errs, explain(d, err)...)
+	for _, err := range unknown {
+		errs = append(errs, explain(d, err))
 	}
 	for _, gate := range slices.Sorted(maps.Keys(head.FeatureGates)) {
-		if err := checkGate(gate); err != nil {
+		if err := checkGate(gate, head.FeatureGates[gate]); err != nil {
 			errs = append(errs, fmt.Errorf("%s:%d: %w", d.Path, lineOf(d.Data, gate), err))
 		}
-	}
-	asJSON, err := yaml.YAMLToJSON(d.Data)
-	if err != nil {
-		errs = append(errs, fmt.Errorf("%s: %w", d.Path, err))
 	}
 	return asJSON, errs
 }
 
 var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
 
-// explain turns the strict decoder's error into one per field, with the line
-// and, for a field that upstream had once, its successor.
-func explain(d DropIn, err error) []error {
-	fields := unknownField.FindAllStringSubmatch(err.Error(), -1)
-	if fields == nil {
-		return []error{fmt.Errorf("%s: %w", d.Path, err)}
+// explain adds to what the strict decoder says of a field its line and, for a
+// field that people remember from elsewhere, its successor.
+func explain(d DropIn, err error) error {
+	field := unknownField.FindStringSubmatch(err.Error())
+	if field == nil {
+		return fmt.Errorf("%s: %w", d.Path, err)
 	}
-	var errs []error
-	for _, f := range fields {
-		name := f[1][strings.LastIndex(f[1], ".")+1:]
-		what := fmt.Sprintf("KubeletConfiguration has no field %q", f[1])
-		if successor, ok := removedFields[name]; ok {
-			what = fmt.Sprintf("%s %s", f[1], successor)
-		} else if near := nearestField(name); near != "" {
-			what += fmt.Sprintf("; did you mean %s?", near)
-		}
-		errs = append(errs, fmt.Errorf("%s:%d: %s", d.Path, lineOf(d.Data, name), what))
+	name := field[1][strings.LastIndex(field[1], ".")+1:]
+	what := fmt.Sprintf("KubeletConfiguration has no field %q", field[1])
+	if successor, ok := removedFields[name]; ok {
+		what = fmt.Sprintf("%s %s", field[1], successor)
+	} else if near := nearestField(name); near != "" {
+		what += fmt.Sprintf("; did you mean %s?", near)
 	}
-	return errs
+	return fmt.Errorf("%s:%d: %s", d.Path, lineOf(d.Data, name), what)
 }
 
 // lineOf is the first line whose key is name, or 1.
@@ -165,15 +166,20 @@ var goneGates = map[string]string{
 	"SeccompDefault":       "was removed in v1.29: use the field seccompDefault, which kelp sets",
 }
 
-// checkGate says why a feature gate cannot be set.
-func checkGate(name string) error {
-	if _, known := utilfeature.DefaultMutableFeatureGate.GetAll()[featuregate.Feature(name)]; known {
-		return nil
-	}
+// checkGate says why a feature gate cannot be set so. Upstream's defaulting
+// panics on one that is unknown or locked.
+func checkGate(name string, on bool) error {
 	if why, gone := goneGates[name]; gone {
 		return fmt.Errorf("feature gate %s %s", name, why)
 	}
-	return fmt.Errorf("there is no feature gate %s", name)
+	try := utilfeature.DefaultMutableFeatureGate.DeepCopy()
+	if _, known := try.GetAll()[featuregate.Feature(name)]; !known {
+		return fmt.Errorf("there is no feature gate %s", name)
+	}
+	if err := try.SetFromMap(map[string]bool{name: on}); err != nil {
+		return fmt.Errorf("feature gate %s: %w", name, err)
+	}
+	return nil
 }
 
 // nearestField is the field whose name differs from name in case alone, or in

@@ -67,8 +67,8 @@ func parse(server *options.KubeletServer, set *args.Set) error {
 	if err := flagSet(&server.KubeletFlags, server).Parse(set.Render()); err != nil {
 		return fmt.Errorf("parse kubelet arguments: %w", err)
 	}
-	for name := range server.FeatureGates {
-		if err := checkGate(name); err != nil {
+	for name, on := range server.FeatureGates {
+		if err := checkGate(name, on); err != nil {
 			return fmt.Errorf("kubelet argument feature-gates: %w", err)
 		}
 	}
