@@ -13,9 +13,9 @@ import (
 // KelpPath is where hosts have the binary under test.
 const KelpPath = "/usr/local/bin/kelp"
 
-// unit is how kelp runs on a test host: as packaged, but it is not restarted
+// Unit is how kelp runs on a test host: as packaged, but it is not restarted
 // when it fails, as a test wants to see that.
-const unit = `[Unit]
+const Unit = `[Unit]
 Description=kelp
 [Service]
 Type=notify
@@ -97,7 +97,7 @@ func (h *Host) InstallKelp(ctx context.Context, config string) error {
 	if err := h.WriteFile(ctx, "/etc/kelp/config.yaml", config); err != nil {
 		return err
 	}
-	if err := h.WriteFile(ctx, "/etc/systemd/system/kelp.service", unit); err != nil {
+	if err := h.WriteFile(ctx, "/etc/systemd/system/kelp.service", Unit); err != nil {
 		return err
 	}
 	_, err := h.Run(ctx, "systemctl", "daemon-reload")
