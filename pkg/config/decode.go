@@ -56,12 +56,19 @@ func (d *decoder) fail(at *yaml.Node, format string, args ...any) {
 
 var yamlLine = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(?s:(.*))$`)
 
+// yamlGrammar matches the messages of the YAML package's grammar, which counts
+// lines from zero there, and from one elsewhere (v3.0.5, parser.fail; remove
+// when that is mended).
+var yamlGrammar = regexp.MustCompile(`^did not find expected (<|node content|'-' indicator|key|',' or)`)
+
 // syntax rewrites the YAML package's error with the file and the line in front.
 func (d *decoder) syntax(err error) error {
 	m := yamlLine.FindStringSubmatch(err.Error())
 	line, convErr := strconv.Atoi(m[1])
 	if convErr != nil {
 		line = 1
+	} else if yamlGrammar.MatchString(m[2]) {
+		line++
 	}
 	return fmt.Errorf("%s:%d: not YAML: %s", d.file, line, m[2])
 }
@@ -72,6 +79,10 @@ func (d *decoder) mapping(node *yaml.Node, prefix string) {
 		key, value := node.Content[i], resolve(node.Content[i+1])
 		if key.Kind != yaml.ScalarNode {
 			d.fail(key, "%s where the name of a setting was expected", describe(key))
+			continue
+		}
+		if key.Tag == "!!merge" {
+			d.fail(key, "merge keys (<<) are not supported")
 			continue
 		}
 		name, extend := strings.CutSuffix(key.Value, "+")

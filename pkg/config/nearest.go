@@ -5,7 +5,7 @@ import "strings"
 // nearest returns the candidate that was most likely meant by name, or "".
 // Case, dashes and underscores do not count: nodename is node-name.
 func nearest(name string, candidates []string) string {
-	best, bestAt := "", max(2, len(name)/3)+1
+	best, bestAt := "", max(1, len(name)/3)+1
 	for _, c := range candidates {
 		if d := distance(fold(name), fold(c)); d < bestAt && d < max(len(c), 2) {
 			best, bestAt = c, d

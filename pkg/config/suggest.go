@@ -1,23 +1,27 @@
 package config
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // suggestKey ends the error about an unknown key: the nearest known key, or
 // the section in which the key would be right.
 func suggestKey(prefix, name string) string {
-	var here, flags []string
+	var here, flags, leaves []string
 	for _, s := range sections {
 		if prefix == "" {
 			here = append(here, s.Path)
 		}
 	}
 	for _, f := range fields {
-		flags = append(flags, f.Flag)
+		leaf := f.Path[strings.LastIndex(f.Path, ".")+1:]
+		flags, leaves = append(flags, f.Flag), append(leaves, leaf)
 		rest, inside := strings.CutPrefix(f.Path, prefix)
 		if inside && !strings.Contains(rest, ".") {
 			here = append(here, rest)
 		}
-		if rest == name || f.Path[strings.LastIndex(f.Path, ".")+1:] == name || f.Flag == name {
+		if rest == name || leaf == name || f.Flag == name {
 			return "; did you mean " + f.Path + "?"
 		}
 	}
@@ -26,6 +30,9 @@ func suggestKey(prefix, name string) string {
 	}
 	if n := nearest(name, here); n != "" {
 		return "; did you mean " + prefix + n + "?"
+	}
+	if n := nearest(name, leaves); n != "" {
+		return "; did you mean " + fields[slices.Index(leaves, n)].Path + "?"
 	}
 	return didYouMean(name, flags)
 }

@@ -125,8 +125,8 @@ func (r *PortRange) UnmarshalText(text []byte) error {
 // FileMode is a file's permission bits, written in octal.
 type FileMode fs.FileMode
 
-// MarshalText writes the mode in octal with a leading zero.
-func (m FileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "0%o", uint32(m)), nil }
+// MarshalText writes the mode in octal, four digits.
+func (m FileMode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%04o", uint32(m)), nil }
 
 // UnmarshalText reads an octal mode such as 0600 or 600.
 func (m *FileMode) UnmarshalText(text []byte) error {
