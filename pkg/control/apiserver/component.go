@@ -1,0 +1,182 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	aggregator "k8s.io/kube-aggregator/pkg/apiserver"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+
+	"github.com/kelp-project/kelp/pkg/args"
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/control/internal/flags"
+	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+)
+
+// stopGrace is how long requests may go on after a stop. Watches do not end
+// by themselves, so this is for the others, which take milliseconds.
+const stopGrace = 300 * time.Millisecond
+
+// Inputs are what the API server needs beside the configuration.
+type Inputs struct {
+	Paths     config.Paths
+	Datastore Datastore
+	// Publish is called once, when requests can be served. The API's
+	// Context ends after Run was told to stop.
+	Publish func(API)
+}
+
+// APIServer is kube-apiserver in this process.
+type APIServer struct {
+	cfg     config.Config
+	in      Inputs
+	serving atomic.Pointer[serving]
+}
+
+// New returns the API server; nothing is started before Run.
+func New(cfg config.Config, in Inputs) *APIServer { return &APIServer{cfg: cfg, in: in} }
+
+// Merged returns the arguments with the user's merged over them.
+func (a *APIServer) Merged() (*args.Set, error) {
+	_, _, set, err := a.options()
+	return set, err
+}
+
+func (a *APIServer) options() (*options.ServerRunOptions, flags.Set, *args.Set, error) {
+	gates, err := flags.Gates(a.cfg.Args)
+	if err != nil {
+		return nil, flags.Set{}, nil, err
+	}
+	set := Args(a.cfg, a.in.Paths, a.in.Datastore, gates)
+	opts := options.NewServerRunOptions()
+	all := flags.Of("kube-apiserver", opts.Flags())
+	if err := all.Merge(set, flags.WithoutGates(a.cfg.Args.APIServer)); err != nil {
+		return nil, flags.Set{}, nil, err
+	}
+	return opts, all, set, nil
+}
+
+// Run serves the API until ctx ends.
+func (a *APIServer) Run(ctx context.Context) error {
+	opts, err := a.parse()
+	if err != nil {
+		return err
+	}
+	api, endAPI := context.WithCancel(context.WithoutCancel(ctx))
+	defer endAPI()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, endAPI) })()
+
+	var server *aggregator.APIAggregator
+	address := &net.TCPAddr{IP: loopbackOf(a.cfg.API).AsSlice(), Port: int(a.cfg.API.HTTPSPort)}
+	opts.SecureServing.Listener = newUnlistener(address, func() { a.publish(api, server) })
+
+	completed, err := complete(ctx, opts)
+	if err != nil {
+		return err
+	}
+	completed.InformerName, err = cache.NewInformerName("kube-apiserver")
+	if err != nil {
+		return fmt.Errorf("name informers of kube-apiserver: %w", err)
+	}
+	defer completed.InformerName.Release()
+	server, err = build(completed)
+	if err != nil {
+		return fmt.Errorf("build kube-apiserver: %w", err)
+	}
+	prepared, err := server.PrepareRun()
+	if err != nil {
+		return fmt.Errorf("prepare kube-apiserver: %w", err)
+	}
+	defer a.serving.Store(nil)
+	if err := prepared.Run(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("run kube-apiserver: %w", err)
+	}
+	return nil
+}
+
+// parse computes the arguments, writes the file that they name and parses
+// them.
+func (a *APIServer) parse() (*options.ServerRunOptions, error) {
+	opts, all, set, err := a.options()
+	if err != nil {
+		return nil, err
+	}
+	if file := AuthenticationFile(a.in.Paths); gives(set.Render(), "authentication-config") {
+		text, err := authenticationYAML()
+		if err != nil {
+			return nil, err
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+			return nil, fmt.Errorf("make directory for %s: %w", file, err)
+		}
+		if _, err := atomicfile.WriteIfChanged(file, text, 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if err := all.Parse(set); err != nil {
+		return nil, err
+	}
+	return opts, flags.Verbosity(set)
+}
+
+// complete does what upstream's command does between parsing and running.
+func complete(ctx context.Context, opts *options.ServerRunOptions) (options.CompletedOptions, error) {
+	if err := opts.GenericServerRunOptions.ComponentGlobalsRegistry.Set(); err != nil {
+		return options.CompletedOptions{}, fmt.Errorf("set feature gates: %w", err)
+	}
+	rest.SetDefaultWarningHandler(rest.NoWarnings{})
+	completed, err := opts.Complete(ctx)
+	if err != nil {
+		return options.CompletedOptions{}, fmt.Errorf("complete arguments of kube-apiserver: %w", err)
+	}
+	if problems := completed.Validate(); len(problems) != 0 {
+		return options.CompletedOptions{}, fmt.Errorf("arguments of kube-apiserver: %w", utilerrors.NewAggregate(problems))
+	}
+	return completed, nil
+}
+
+func build(completed options.CompletedOptions) (*aggregator.APIAggregator, error) {
+	cfg, err := app.NewConfig(completed)
+	if err != nil {
+		return nil, err
+	}
+	skipSlowHooks(cfg)
+	ready, err := cfg.Complete()
+	if err != nil {
+		return nil, err
+	}
+	server, err := app.CreateServerChain(ready)
+	if err != nil {
+		return nil, err
+	}
+	return server, addFastHooks(server.GenericAPIServer)
+}
+
+// Ready is nil when /readyz is, with all of upstream's start-up steps done.
+// The handler is asked directly, without a connection.
+func (a *APIServer) Ready(ctx context.Context) error {
+	s := a.serving.Load()
+	if s == nil {
+		return errors.New("kube-apiserver is being built")
+	}
+	return s.get(ctx, "/readyz")
+}
+
+// Serving is nil when requests can be served, which is a second before
+// Ready on a new cluster. Components that retry may start then.
+func (a *APIServer) Serving(context.Context) error {
+	if a.serving.Load() == nil {
+		return errors.New("kube-apiserver is being built")
+	}
+	return nil
+}

@@ -1,0 +1,139 @@
+package datastore
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore/etcd"
+	"github.com/kelp-project/kelp/pkg/datastore/kine"
+	"github.com/kelp-project/kelp/pkg/pki"
+)
+
+// Endpoint is how to reach the datastore. The files are empty for a unix
+// socket, whose mode is what protects it.
+type Endpoint struct {
+	URLs     []string
+	CAFile   string
+	CertFile string
+	KeyFile  string
+}
+
+// backend is what the two datastores have in common.
+type backend interface {
+	Run(ctx context.Context) error
+	URL() string
+}
+
+var (
+	_ backend = (*kine.Store)(nil)
+	_ backend = (*etcd.Member)(nil)
+)
+
+// Datastore is the datastore of this server, of the kind in the
+// configuration.
+type Datastore struct {
+	name     string
+	backend  backend
+	endpoint Endpoint
+
+	mu     sync.Mutex
+	client *clientv3.Client // for Ready, made at its first call
+}
+
+// New returns the datastore that the configuration asks for; nothing is
+// opened before Run.
+func New(cfg config.Config) *Datastore { return NewAt(cfg, cfg.Paths()) }
+
+// NewAt is New with other paths than the configuration's.
+func NewAt(cfg config.Config, paths config.Paths) *Datastore {
+	if Kind(cfg) == config.DatastoreSQLite {
+		store := kine.New(kine.Options{File: paths.SQLiteFile, Socket: paths.KineSocket})
+		return &Datastore{name: "sqlite", backend: store, endpoint: Endpoint{URLs: []string{store.URL()}}}
+	}
+	member := etcd.New(EtcdInputs(cfg, paths))
+	client := pki.FilesOf(paths, pki.EtcdClient)
+	return &Datastore{name: "etcd", backend: member, endpoint: Endpoint{
+		URLs:     []string{member.URL()},
+		CAFile:   client.CA,
+		CertFile: client.Cert,
+		KeyFile:  client.Key,
+	}}
+}
+
+// Kind is the datastore that a configuration means: auto is SQLite as long
+// as there is one server.
+func Kind(cfg config.Config) config.DatastoreKind {
+	if cfg.Datastore.Kind == config.DatastoreEtcd {
+		return config.DatastoreEtcd
+	}
+	return config.DatastoreSQLite
+}
+
+// EtcdInputs are the inputs of the etcd member that a configuration means.
+func EtcdInputs(cfg config.Config, paths config.Paths) etcd.Inputs {
+	server, peer := pki.FilesOf(paths, pki.EtcdServer), pki.FilesOf(paths, pki.EtcdPeer)
+	return etcd.Inputs{
+		Name:       cfg.Node.Name,
+		Dir:        paths.Etcd,
+		HTTPSocket: filepath.Join(paths.RunDir, "etcd-http.sock"),
+		ClientPort: etcd.DefaultClientPort,
+		PeerPort:   etcd.DefaultPeerPort,
+		Server:     etcd.TLS{Cert: server.Cert, Key: server.Key, CA: server.CA},
+		Peer:       etcd.TLS{Cert: peer.Cert, Key: peer.Key, CA: peer.CA},
+		User:       cfg.Args.Etcd,
+	}
+}
+
+// Name is sqlite or etcd.
+func (d *Datastore) Name() string { return d.name }
+
+// Endpoint is how to reach the datastore, known before it runs.
+func (d *Datastore) Endpoint() Endpoint { return d.endpoint }
+
+// Run opens the datastore and serves it until ctx ends.
+func (d *Datastore) Run(ctx context.Context) error {
+	defer d.closeClient()
+	if err := d.backend.Run(ctx); err != nil {
+		return fmt.Errorf("run %s datastore: %w", d.name, err)
+	}
+	return nil
+}
+
+// Ready is nil when a linearizable read is answered. It is safe for
+// concurrent use.
+func (d *Datastore) Ready(ctx context.Context) error {
+	client, err := d.readyClient()
+	if err != nil {
+		return err
+	}
+	return Probe(ctx, client)
+}
+
+func (d *Datastore) readyClient() (*clientv3.Client, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.client != nil {
+		return d.client, nil
+	}
+	client, err := d.endpoint.Client()
+	if err != nil {
+		return nil, err
+	}
+	d.client = client
+	return client, nil
+}
+
+func (d *Datastore) closeClient() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.client != nil {
+		// Its only use is the probe; there is nothing to lose.
+		_ = d.client.Close()
+		d.client = nil
+	}
+}
