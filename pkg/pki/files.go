@@ -2,6 +2,7 @@ package pki
 
 import (
 	"path/filepath"
+	"slices"
 
 	"github.com/kelp-project/kelp/pkg/config"
 )
@@ -49,4 +50,43 @@ func AuthorityFiles(p config.Paths, name string) Files {
 // tokens and the public key that checks them.
 func ServiceAccountFiles(p config.Paths) (private, public string) {
 	return filepath.Join(p.TLS, "service-account.key"), filepath.Join(p.TLS, "service-account.pub")
+}
+
+// nodeLeaves are the certificates that belong to the node part.
+var nodeLeaves = []string{Kubelet, KubeletServing, Proxy, Network}
+
+// FilesOf returns where a leaf certificate, its key and its authority are.
+func FilesOf(p config.Paths, name string) Files {
+	dir := p.TLS
+	if slices.Contains(nodeLeaves, name) {
+		dir = p.AgentTLS
+	}
+	return Files{
+		Cert: filepath.Join(dir, name+".crt"),
+		Key:  filepath.Join(dir, name+".key"),
+		CA:   AuthorityFiles(p, signerOf(name)).Cert,
+	}
+}
+
+// KubeconfigOf returns where the kubeconfig of a client certificate is.
+func KubeconfigOf(p config.Paths, name string) string {
+	dir := p.Kubeconfigs
+	if slices.Contains(nodeLeaves, name) {
+		dir = p.AgentKubeconfigs
+	}
+	return filepath.Join(dir, name+".kubeconfig")
+}
+
+// signerOf names the authority of a leaf. The table says the same, but needs
+// a whole configuration; a test compares the two.
+func signerOf(name string) string {
+	switch name {
+	case APIServer, ControllerManagerServing, SchedulerServing, KubeletServing:
+		return ServerCA
+	case EtcdServer, EtcdPeer, EtcdClient:
+		return EtcdCA
+	case Aggregator:
+		return RequestHeaderCA
+	}
+	return ClientCA
 }
