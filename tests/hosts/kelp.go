@@ -2,9 +2,11 @@ package hosts
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -77,7 +79,7 @@ func (l *Lab) Share(path string) (string, error) {
 	return copied, to.Close()
 }
 
-// CopyIn puts a file of the machine into one of the host's directories on the
+// CopyIn puts a file or directory of the machine, links followed, into one of the host's directories on the
 // real disk; path is the host's, under /var/lib/kelp or /var/lib/kubelet.
 func (h *Host) CopyIn(ctx context.Context, machine, path string) error {
 	for dir, mounted := range onDisk {
@@ -86,10 +88,35 @@ func (h *Host) CopyIn(ctx context.Context, machine, path string) error {
 			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 				return fmt.Errorf("copy %s into host %s: %w", machine, h.Name, err)
 			}
-			return run(ctx, "sh", "-euc", `cp "$1" "$2.copying"; mv "$2.copying" "$2"`, "sh", machine, to)
+			return run(ctx, "sh", "-euc", `cp -RL "$1" "$2.copying"; mv -T "$2.copying" "$2"`, "sh", machine, to)
 		}
 	}
 	return fmt.Errorf("copy %s into host %s: %s is not on a directory of the real disk", machine, h.Name, path)
+}
+
+// CopyOut copies a file or directory of the host, links followed, to the
+// machine, where it must not exist.
+func (h *Host) CopyOut(ctx context.Context, path, machine string) error {
+	temp := machine + ".copying"
+	if err := os.Mkdir(temp, 0o755); err != nil {
+		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
+	}
+	pack := h.Command(ctx, "tar", "-C", filepath.Dir(path), "-chf", "-", filepath.Base(path))
+	unpack := exec.CommandContext(ctx, "tar", "-C", temp, "-xf", "-")
+	var err error
+	if unpack.Stdin, err = pack.StdoutPipe(); err != nil {
+		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
+	}
+	if err := pack.Start(); err != nil {
+		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
+	}
+	if err := errors.Join(unpack.Run(), pack.Wait()); err != nil {
+		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
+	}
+	if err := os.Rename(filepath.Join(temp, filepath.Base(path)), machine); err != nil {
+		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
+	}
+	return os.Remove(temp)
 }
 
 // InstallKelp writes the configuration and the unit. It does not start it.

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/kelp-project/kelp/tests/hosts"
+)
+
+func main() {
+	only := flag.String("only", "kelp-sqlite,kelp-etcd,separate", "the systems to measure")
+	output := flag.String("o", ".build/bench.json", "where the figures are written as JSON")
+	quick := flag.Bool("quick", false, "a tenth of the idle times: to try the program, not to quote")
+	flag.Parse()
+	if err := run(context.Background(), strings.Split(*only, ","), *output, *quick); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, names []string, output string, quick bool) (err error) {
+	b, err := openBench(ctx, quick)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+		defer cancel()
+		err = errors.Join(err, b.lab.Close(ctx))
+	}()
+	report := Report{Machine: machine(), When: time.Now().UTC().Format(time.DateOnly), Quick: quick}
+	for _, name := range names {
+		fmt.Fprintf(os.Stderr, "measuring %s\n", name)
+		f, err := b.measure(ctx, name)
+		if err != nil {
+			return fmt.Errorf("measure %s: %w", name, err)
+		}
+		report.Figures = append(report.Figures, f)
+	}
+	text, err := json.MarshalIndent(report, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	if err := os.WriteFile(output, append(text, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write the figures: %w", err)
+	}
+	fmt.Print(report.Table())
+	return nil
+}
+
+// bench is what all measurements share.
+type bench struct {
+	lab     *hosts.Lab
+	kelp    string // the binary under test
+	archive string // the application's image
+	pause   string // kelp's pause image, for the separate processes
+	helpers string // kelp's runc, shim and CNI plugins, for the separate processes
+	settle  time.Duration
+	idle    time.Duration
+	writes  int
+}
+
+const webImage = "example.test/web:1"
+
+func openBench(ctx context.Context, quick bool) (*bench, error) {
+	binary, err := hosts.Binary()
+	if err != nil {
+		return nil, err
+	}
+	image, err := hosts.WebImage(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l, err := hosts.Open(ctx, hosts.Options{})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{
+		lab: l, archive: filepath.Join(l.Dir, "web.tar"), pause: filepath.Join(l.Dir, "pause.tar"),
+		helpers: filepath.Join(l.Dir, "helpers"), settle: time.Minute, idle: time.Minute, writes: 600,
+	}
+	if quick {
+		b.settle, b.idle, b.writes = 6*time.Second, 6*time.Second, 60
+	}
+	if b.kelp, err = l.Share(binary); err == nil {
+		err = hosts.WriteArchive(b.archive, webImage, image)
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close(ctx))
+	}
+	return b, nil
+}
