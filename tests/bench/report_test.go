@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -11,10 +12,11 @@ func TestTableHasRatiosToTheSeparateProcesses(t *testing.T) {
 		{System: "kelp-sqlite", NodeReady: 3, PackagedReady: 8, Daemons: Usage{Anonymous: 150}, Pods: Usage{Anonymous: 50}},
 		{System: "separate", NodeReady: 30, Daemons: Usage{Anonymous: 400}},
 	}}.Table()
+	table = regexp.MustCompile(` +`).ReplaceAllString(table, " ")
 	for _, want := range []string{
-		"| start: node Ready, s                             | 3.00 (0.10) | 30.00    |",
-		"| start: packaged components Ready, s              | 8.00        | –        |",
-		"| idle: anonymous memory, with shims and pods, MB  | 200 (0.50)  | 400      |",
+		"| start: node Ready, s | 3.00 (0.10) | 30.00 |",
+		"| start: packaged components Ready, s | 8.00 | – |",
+		"| idle: anonymous memory, with shims and pods, MB | 200 (0.50) | 400 |",
 	} {
 		if !strings.Contains(table, want) {
 			t.Errorf("no line %q in\n%s", want, table)
