@@ -40,8 +40,14 @@ type Containerd struct {
 	conn *grpc.ClientConn
 }
 
-// New returns containerd, not yet running.
-func New(cfg config.Config, in Inputs) *Containerd { return &Containerd{cfg: cfg, in: in} }
+// New returns containerd, not yet running. It must be called when the log has
+// been set up and nothing else runs yet: what containerd says outside of any
+// context, three lines at info for each change of a pod, goes to the package
+// variable log.L, which is replaced by one that begins at warnings.
+func New(cfg config.Config, in Inputs) *Containerd {
+	log.L = log.G(quiet(context.Background()))
+	return &Containerd{cfg: cfg, in: in}
+}
 
 // Run starts containerd and blocks until ctx ends; then it stops containerd
 // and leaves containers running. It works once per process.

@@ -1,6 +1,8 @@
 package containerd
 
 import (
+	"path/filepath"
+
 	"github.com/containerd/containerd/v2/version"
 
 	srvconfig "github.com/containerd/containerd/v2/cmd/containerd/server/config"
@@ -18,6 +20,7 @@ const (
 	pluginCRIRuntime = "io.containerd.cri.v1.runtime"
 	pluginTransfer   = "io.containerd.transfer.v1.local"
 	pluginTask       = "io.containerd.runtime.v2.task"
+	pluginShim       = "io.containerd.shim.v1.manager"
 	pluginNRI        = "io.containerd.nri.v1.nri"
 )
 
@@ -67,6 +70,8 @@ func Config(cfg config.Config, in Inputs) *srvconfig.Config {
 		Plugins: map[string]any{
 			pluginGRPC:  map[string]any{"address": p.ContainerdSocket, "uid": 0, "gid": 0},
 			pluginTTRPC: map[string]any{"address": p.ContainerdSocket + ".ttrpc", "uid": 0, "gid": 0},
+			// Upstream's is /run/containerd/s, which another containerd may use.
+			pluginShim: map[string]any{"socket_dir": filepath.Join(p.ContainerdState, "s")},
 			// NRI would listen at /var/run/nri/nri.sock, which may be the
 			// socket of another containerd on this machine.
 			pluginNRI: map[string]any{"disable": true},

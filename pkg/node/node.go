@@ -1,0 +1,73 @@
+package node
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/node/containerd"
+	"github.com/kelp-project/kelp/pkg/node/kubelet"
+	"github.com/kelp-project/kelp/pkg/node/network"
+	"github.com/kelp-project/kelp/pkg/node/proxy"
+	"github.com/kelp-project/kelp/pkg/pki"
+)
+
+// Node is the four components, none of them running. Each has Run and Ready.
+type Node struct {
+	Containerd *containerd.Containerd
+	Network    *network.Network
+	Kubelet    *kubelet.Kubelet
+	Proxy      *proxy.Proxy
+}
+
+// New looks at the host and builds the components for it.
+func New(ctx context.Context, cfg config.Config) (*Node, error) {
+	host, err := Observe(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Node{
+		Containerd: containerd.New(cfg, containerdInputs(host)),
+		Network:    network.New(cfg, networkInputs(cfg, host)),
+		Kubelet:    kubelet.New(cfg, kubeletInputs(cfg, host)),
+		Proxy:      proxy.New(cfg, proxyInputs(cfg, host)),
+	}, nil
+}
+
+func containerdInputs(host Host) containerd.Inputs {
+	return containerd.Inputs{
+		SystemdCgroup:       host.SystemdCgroup,
+		RestrictOOMScoreAdj: !host.LowerOOMScore,
+		Runtimes:            host.Runtimes,
+	}
+}
+
+func networkInputs(cfg config.Config, host Host) network.Inputs {
+	return network.Inputs{
+		Kubeconfig: pki.KubeconfigOf(cfg.Paths(), pki.Network),
+		NFTables:   host.NFTables,
+	}
+}
+
+func kubeletInputs(cfg config.Config, host Host) kubelet.Inputs {
+	p := cfg.Paths()
+	in := kubelet.Inputs{
+		Serving:    pki.FilesOf(p, pki.KubeletServing),
+		ClientCA:   pki.FilesOf(p, pki.Kubelet).CA,
+		Kubeconfig: pki.KubeconfigOf(p, pki.Kubelet),
+		ResolvConf: host.ResolvConf,
+	}
+	if in.ResolvConf == "" {
+		in.ResolvConf, in.WriteResolvConf = filepath.Join(p.RunDir, "resolv.conf"), true
+	}
+	return in
+}
+
+func proxyInputs(cfg config.Config, host Host) proxy.Inputs {
+	return proxy.Inputs{
+		Kubeconfig:        pki.KubeconfigOf(cfg.Paths(), pki.Proxy),
+		NFTables:          host.NFTables,
+		ConntrackLimits:   host.ConntrackLimits,
+		ConntrackTimeouts: host.ConntrackTimeouts,
+	}
+}
