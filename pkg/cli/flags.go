@@ -2,6 +2,7 @@ package cli
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -54,7 +55,7 @@ func LoadConfig(c *cli.Context) (config.Config, config.Origins, error) {
 func buildConfig(opts config.LoadOptions) (config.Config, config.Origins, error) {
 	loaded, origins, err := config.Load(opts)
 	if err != nil {
-		return loaded, origins, err
+		return loaded, origins, &loadError{err}
 	}
 	host, err := config.HostOf()
 	if err != nil {
@@ -68,35 +69,53 @@ func buildConfig(opts config.LoadOptions) (config.Config, config.Origins, error)
 	return completed, origins, completed.Validate(origins)
 }
 
+// loadError says that a source could not be read, so that what was loaded is
+// not the whole.
+type loadError struct{ error }
+
+// Unwrap is what was wrong.
+func (e *loadError) Unwrap() error { return e.error }
+
 // configFile is the file that --config or its variable names.
 func configFile(c *cli.Context) string {
-	if c.IsSet(configFlag) {
-		return c.String(configFlag)
+	if file := given(c, configFlag); file != "" {
+		return file
 	}
 	return os.Getenv(config.FileEnv)
+}
+
+// given is the value of a flag that this command or one before it was given,
+// or the flag's default.
+func given(c *cli.Context, name string) string {
+	for _, at := range c.Lineage() {
+		if at.Command != nil && slices.Contains(at.LocalFlagNames(), name) {
+			return at.String(name)
+		}
+	}
+	return c.String(name)
 }
 
 // givenFlags are the settings among the flags of this command and of those
 // before it on the command line (kelp config --debug show).
 func givenFlags(c *cli.Context) map[string][]string {
-	given := map[string][]string{}
+	settings := map[string][]string{}
 	lineage := c.Lineage()
 	for i := len(lineage) - 1; i >= 0; i-- {
-		local := map[string]bool{}
-		for _, name := range lineage[i].LocalFlagNames() {
-			local[name] = true
+		if lineage[i].Command == nil {
+			continue // the context that holds the application, without flags
 		}
+		local := lineage[i].LocalFlagNames()
 		for _, f := range config.Fields() {
 			switch {
-			case !local[f.Flag]:
+			case !slices.Contains(local, f.Flag):
 			case f.List:
-				given[f.Flag] = lineage[i].StringSlice(f.Flag)
+				settings[f.Flag] = lineage[i].StringSlice(f.Flag)
 			case f.Kind == config.KindBool:
-				given[f.Flag] = []string{map[bool]string{true: "true", false: "false"}[lineage[i].Bool(f.Flag)]}
+				settings[f.Flag] = []string{map[bool]string{true: "true", false: "false"}[lineage[i].Bool(f.Flag)]}
 			default:
-				given[f.Flag] = []string{lineage[i].String(f.Flag)}
+				settings[f.Flag] = []string{lineage[i].String(f.Flag)}
 			}
 		}
 	}
-	return given
+	return settings
 }

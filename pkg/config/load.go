@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/kelp-project/kelp/pkg/internal/nearest"
 )
 
 // maxFileSize bounds what is read as configuration: a thousand times what is
@@ -92,7 +94,7 @@ func loadEnv(environ []string, cfg *Config, origins Origins) error {
 		}
 		f, ok := byName[name]
 		if !ok {
-			if n := nearest(name, known); n != "" && distance(name, n) <= 2 {
+			if n := nearest.Name(name, known); n != "" && nearest.Distance(name, n) <= 2 {
 				errs = append(errs, fmt.Errorf("unknown variable %s; did you mean %s?", name, n))
 			}
 			continue

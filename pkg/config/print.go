@@ -127,7 +127,7 @@ func scalar(text string, kind Kind) *yaml.Node {
 type Row struct {
 	Path   string `json:"path"`
 	Flag   string `json:"flag"`
-	Value  string `json:"value"` // secrets redacted, lists with commas
+	Value  string `json:"value"` // secrets redacted, lists separated as in the environment
 	Origin string `json:"origin"`
 }
 
@@ -135,7 +135,11 @@ type Row struct {
 func (c Config) Rows(origins Origins) []Row {
 	rows := make([]Row, len(fields))
 	for i, f := range fields {
-		rows[i] = Row{Path: f.Path, Flag: f.Flag, Value: strings.Join(f.Strings(c), ","), Origin: origins[f.Path].String()}
+		separator := ","
+		if f.Commas {
+			separator = " "
+		}
+		rows[i] = Row{Path: f.Path, Flag: f.Flag, Value: strings.Join(f.Strings(c), separator), Origin: origins[f.Path].String()}
 	}
 	return rows
 }

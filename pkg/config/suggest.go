@@ -3,6 +3,8 @@ package config
 import (
 	"slices"
 	"strings"
+
+	"github.com/kelp-project/kelp/pkg/internal/nearest"
 )
 
 // suggestKey ends the error about an unknown key: the nearest known key, or
@@ -28,11 +30,19 @@ func suggestKey(prefix, name string) string {
 	if prefix == "" {
 		here = append(here, flags...)
 	}
-	if n := nearest(name, here); n != "" {
+	if n := nearest.Name(name, here); n != "" {
 		return "; did you mean " + prefix + n + "?"
 	}
-	if n := nearest(name, leaves); n != "" {
+	if n := nearest.Name(name, leaves); n != "" {
 		return "; did you mean " + fields[slices.Index(leaves, n)].Path + "?"
 	}
 	return didYouMean(name, flags)
+}
+
+// didYouMean ends an error about an unknown name.
+func didYouMean(name string, candidates []string) string {
+	if n := nearest.Name(name, candidates); n != "" {
+		return "; did you mean " + n + "?"
+	}
+	return ""
 }

@@ -1,13 +1,13 @@
-package config
+package nearest
 
 import "strings"
 
-// nearest returns the candidate that was most likely meant by name, or "".
+// Name returns the candidate that was most likely meant by name, or "".
 // Case, dashes and underscores do not count: nodename is node-name.
-func nearest(name string, candidates []string) string {
+func Name(name string, candidates []string) string {
 	best, bestAt := "", max(1, len(name)/3)+1
 	for _, c := range candidates {
-		if d := distance(fold(name), fold(c)); d < bestAt && d < max(len(c), 2) {
+		if d := Distance(fold(name), fold(c)); d < bestAt && d < len(fold(c)) {
 			best, bestAt = c, d
 		}
 	}
@@ -18,9 +18,9 @@ func fold(s string) string {
 	return strings.NewReplacer("-", "", "_", "", ".", "").Replace(strings.ToLower(s))
 }
 
-// distance is the number of inserted, deleted, replaced or swapped bytes that
+// Distance is the number of inserted, deleted, replaced or swapped bytes that
 // lead from a to b.
-func distance(a, b string) int {
+func Distance(a, b string) int {
 	before, row := []int(nil), make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j
@@ -41,12 +41,4 @@ func distance(a, b string) int {
 		before, row = row, next
 	}
 	return row[len(b)]
-}
-
-// didYouMean ends an error about an unknown name.
-func didYouMean(name string, candidates []string) string {
-	if n := nearest(name, candidates); n != "" {
-		return "; did you mean " + n + "?"
-	}
-	return ""
 }
