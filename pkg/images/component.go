@@ -8,7 +8,7 @@ import (
 	"io/fs"
 	"sync/atomic"
 
-	"github.com/containerd/log"
+	"github.com/containerd/containerd/v2/pkg/namespaces"
 
 	"github.com/kelp-project/kelp/pkg/config"
 )
@@ -63,16 +63,11 @@ func (i *Importer) Run(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	later, err := i.importEmbedded(ctx, s)
-	if err != nil {
+	ctx = namespaces.WithNamespace(ctx, namespace)
+	if err := i.importEmbedded(ctx, s); err != nil {
 		return ended(ctx, err)
 	}
 	i.ready.Store(true)
-	for _, ref := range later {
-		if err := s.unpack(ctx, ref); err != nil && ctx.Err() == nil {
-			log.G(ctx).WithError(err).WithField("image", ref).Warn("image will be unpacked when a pod asks for it")
-		}
-	}
 	return ended(ctx, i.watch(ctx, s))
 }
 

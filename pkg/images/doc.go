@@ -11,6 +11,5 @@
 // images that carry its label, and learns of others through events; the
 // kubelet's garbage collector spares images that carry the pinned label.
 //
-//	embedded ──► import ──► unpack pause, coredns ──► ready ──► unpack the rest
-//	                                                    └─► archives at start, then on every change
+//	embedded ──► import, unpack pause and coredns ──► ready ──► archives: at start, then on every change
 package images

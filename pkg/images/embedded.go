@@ -21,9 +21,10 @@ var embedded embed.FS
 // ErrMissing says that the binary was built without its images.
 var ErrMissing = errors.New("not embedded in this binary: build it with make build, not with go build")
 
-// urgent is how many of Names are unpacked before Ready: the pod sandbox's
-// image and DNS, which others wait for. The rest is only put into the store by
-// then; the CRI plugin unpacks what a pod asks for earlier.
+// urgent is how many of Names are unpacked at once: the pod sandbox's image and
+// DNS, which others wait for. The rest is only put into the store, and the CRI
+// plugin unpacks what a pod asks for: by then the API server has started and
+// no longer needs the processor, and what is disabled is never unpacked.
 const urgent = 2
 
 // parallel is how many images are handled at once. More take the processor
@@ -61,39 +62,34 @@ func readEntries(src fs.FS) ([]entry, error) {
 	return entries, nil
 }
 
-// importEmbedded puts the embedded images that the store lacks into it, and
-// returns those that still have to be unpacked.
-func (i *Importer) importEmbedded(ctx context.Context, s store) ([]string, error) {
+// importEmbedded puts the embedded images that the store lacks into it.
+func (i *Importer) importEmbedded(ctx context.Context, s store) error {
 	started := time.Now()
 	entries, err := readEntries(i.embedded)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	have, err := s.digests(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
-	var later []string
 	imported := 0
 	for n, e := range entries {
 		if have[e.Ref] == e.Digest {
 			continue
 		}
 		imported++
-		if n >= urgent {
-			later = append(later, e.Ref)
-		}
 		group.Go(func() error { return i.importEntry(groupCtx, s, e, n < urgent) })
 	}
 	if err := group.Wait(); err != nil {
-		return nil, err
+		return err
 	}
 	if imported > 0 {
 		log.G(ctx).WithFields(log.Fields{"images": imported, "took": time.Since(started).Round(time.Millisecond)}).Info("imported packaged images")
 	}
-	return later, s.unpin(ctx, outdated(have))
+	return s.unpin(ctx, outdated(have))
 }
 
 // outdated are images of another kelp's, which may now be collected.

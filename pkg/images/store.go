@@ -23,7 +23,8 @@ const (
 	pinnedLabel, pinned   = "io.cri-containerd.pinned", "pinned"
 )
 
-// containerd is a store: the image store of a running containerd.
+// containerd is a store: the image store of a running containerd. Its methods
+// want a context with the namespace.
 type containerd struct {
 	client      *client.Client
 	snapshotter string
@@ -32,7 +33,7 @@ type containerd struct {
 var _ store = (*containerd)(nil)
 
 func dial(socket, snapshotter string) (store, error) {
-	c, err := client.New(socket, client.WithDefaultNamespace(namespace))
+	c, err := client.New(socket)
 	if err != nil {
 		return nil, fmt.Errorf("connect to containerd at %s: %w", socket, err)
 	}
