@@ -108,6 +108,6 @@ func TestArchiveIsConsistent(t *testing.T) {
 		t.Errorf("contents %q", contents)
 	}
 	if modes["tmp/"] != 0o1777 || modes["usr/bin/app"] != 0o755 || modes["usr/"] != 0o755 {
-		t.Errorf("modes %o", modes)
+		t.Errorf("modes %v", modes)
 	}
 }
