@@ -1,6 +1,9 @@
 package config
 
-import "path/filepath"
+import (
+	"path/filepath"
+	"slices"
+)
 
 // Paths is where everything is on disk. No other code joins paths to the
 // data directory.
@@ -33,6 +36,7 @@ type Paths struct {
 	KubeletRoot        string // the kubelet's directory; CSI drivers expect /var/lib/kubelet
 	KubeletConfig      string // the computed KubeletConfiguration
 	StaticPods         string // static pods' manifests
+	ResolvConf         string // resolvers for pods on a host that has none
 	Flannel            string // flannel's subnet file
 	LocalStorage       string // volumes of the local-path StorageClass
 	CertificateBackups string // certificates that a rotation replaced
@@ -71,8 +75,12 @@ func (c Config) Paths() Paths {
 		KubeletRoot:        "/var/lib/kubelet",
 		KubeletConfig:      data("agent", "kubelet.yaml"),
 		StaticPods:         data("agent", "static-pods"),
+		ResolvConf:         data("agent", "resolv.conf"),
 		Flannel:            run("flannel"),
 		LocalStorage:       data("storage"),
 		CertificateBackups: data("server", "tls-backups"),
 	}
 }
+
+// Disabled says whether a packaged component is switched off.
+func (c Config) Disabled(name string) bool { return slices.Contains(c.Components.Disable, name) }
