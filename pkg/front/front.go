@@ -34,8 +34,11 @@ const (
 	headerTimeout = 10 * time.Second
 	// idleTimeout is the API server's: that of Go's own clients.
 	idleTimeout = 90 * time.Second
-	// stopTimeout is how long requests may take to end after a stop.
+	// stopTimeout is how long requests may take to end after a stop, and
+	// goneTimeout when the API has stopped before: nobody waits for it then.
+	// HTTP/2 alone takes a second to say good-bye.
 	stopTimeout = 2 * time.Second
+	goneTimeout = 100 * time.Millisecond
 	// maxHeaderBytes is the API server's.
 	maxHeaderBytes = 1 << 20
 )
@@ -140,7 +143,11 @@ func (f *Front) Run(ctx context.Context) error {
 		return fmt.Errorf("serve on %s: %w", f.opts.Address, err)
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	timeout := stopTimeout
+	if api, ok, _ := f.opts.API.Peek(); ok && api.Context.Err() != nil {
+		timeout = goneTimeout
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil {
 		log.G(ctx).WithError(err).Debug("closing connections that did not end by themselves")

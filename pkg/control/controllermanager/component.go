@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 
 	"k8s.io/component-base/configz"
 	"k8s.io/kubernetes/cmd/kube-controller-manager/app"
@@ -18,8 +19,9 @@ import (
 
 // ControllerManager is kube-controller-manager in this process.
 type ControllerManager struct {
-	cfg   config.Config
-	paths config.Paths
+	cfg    config.Config
+	paths  config.Paths
+	merged func() (*args.Set, error) // once: Ready asks for it twenty times a second
 }
 
 // Inputs are what the controller manager needs beside the configuration.
@@ -27,14 +29,16 @@ type Inputs struct{ Paths config.Paths }
 
 // New returns the controller manager; nothing is started before Run.
 func New(cfg config.Config, in Inputs) *ControllerManager {
-	return &ControllerManager{cfg: cfg, paths: in.Paths}
+	c := &ControllerManager{cfg: cfg, paths: in.Paths}
+	c.merged = sync.OnceValues(func() (*args.Set, error) {
+		_, _, set, err := c.options()
+		return set, err
+	})
+	return c
 }
 
 // Merged returns the arguments with the user's merged over them.
-func (c *ControllerManager) Merged() (*args.Set, error) {
-	_, _, set, err := c.options()
-	return set, err
-}
+func (c *ControllerManager) Merged() (*args.Set, error) { return c.merged() }
 
 func (c *ControllerManager) options() (*options.KubeControllerManagerOptions, flags.Set, *args.Set, error) {
 	opts, err := options.NewKubeControllerManagerOptions()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"sync"
 
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/component-base/configz"
@@ -21,21 +22,26 @@ const configzName = "componentconfig"
 
 // Scheduler is kube-scheduler in this process.
 type Scheduler struct {
-	cfg   config.Config
-	paths config.Paths
+	cfg    config.Config
+	paths  config.Paths
+	merged func() (*args.Set, error) // once: Ready asks for it twenty times a second
 }
 
 // Inputs are what the scheduler needs beside the configuration.
 type Inputs struct{ Paths config.Paths }
 
 // New returns the scheduler; nothing is started before Run.
-func New(cfg config.Config, in Inputs) *Scheduler { return &Scheduler{cfg: cfg, paths: in.Paths} }
+func New(cfg config.Config, in Inputs) *Scheduler {
+	s := &Scheduler{cfg: cfg, paths: in.Paths}
+	s.merged = sync.OnceValues(func() (*args.Set, error) {
+		_, _, set, err := s.options()
+		return set, err
+	})
+	return s
+}
 
 // Merged returns the arguments with the user's merged over them.
-func (s *Scheduler) Merged() (*args.Set, error) {
-	_, _, set, err := s.options()
-	return set, err
-}
+func (s *Scheduler) Merged() (*args.Set, error) { return s.merged() }
 
 func (s *Scheduler) options() (*options.Options, flags.Set, *args.Set, error) {
 	opts := options.NewOptions()

@@ -3,7 +3,6 @@ package kine
 import (
 	"context"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 	"sync"
@@ -11,10 +10,6 @@ import (
 
 	"github.com/containerd/log"
 	"github.com/k3s-io/kine/pkg/endpoint"
-	"go.etcd.io/etcd/api/v3/etcdserverpb"
-	"go.etcd.io/etcd/server/v3/embed"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/keepalive"
 )
 
 // stopGrace is how long requests may take to end after a stop. Watches never
@@ -79,40 +74,4 @@ func prepare(o Options) error {
 		return fmt.Errorf("restrict directory of the database: %w", err)
 	}
 	return nil
-}
-
-// oneWriter lets transactions through one after another. SQLite has a single
-// writer anyway, but lets the others sleep for up to 100 ms between looks at
-// its lock: eight writers then had a p99 of 80 ms, and 8 to 12 with this queue.
-func oneWriter() grpc.UnaryServerInterceptor {
-	turn := make(chan struct{}, 1)
-	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		if info.FullMethod != etcdserverpb.KV_Txn_FullMethodName {
-			return handler(ctx, request)
-		}
-		select {
-		case turn <- struct{}{}:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-		defer func() { <-turn }()
-		return handler(ctx, request)
-	}
-}
-
-// newServer is kine's own gRPC server, except that we hold it and so decide
-// how long a stop may take.
-func newServer() *grpc.Server {
-	const overhead = 512 * 1024 // kine's allowance for the message around a value
-	return grpc.NewServer(
-		grpc.UnaryInterceptor(oneWriter()),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: embed.DefaultGRPCKeepAliveMinTime}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{
-			Time:    embed.DefaultGRPCKeepAliveInterval,
-			Timeout: embed.DefaultGRPCKeepAliveTimeout,
-		}),
-		grpc.MaxConcurrentStreams(embed.DefaultMaxConcurrentStreams),
-		grpc.MaxRecvMsgSize(int(embed.DefaultMaxRequestBytes)+overhead),
-		grpc.MaxSendMsgSize(math.MaxInt32),
-	)
 }
