@@ -2,11 +2,9 @@ package hosts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -94,31 +92,6 @@ func (h *Host) CopyIn(ctx context.Context, machine, path string) error {
 	return fmt.Errorf("copy %s into host %s: %s is not on a directory of the real disk", machine, h.Name, path)
 }
 
-// CopyOut copies a file or directory of the host, links followed, to the
-// machine, where it must not exist.
-func (h *Host) CopyOut(ctx context.Context, path, machine string) error {
-	temp := machine + ".copying"
-	if err := os.Mkdir(temp, 0o755); err != nil {
-		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
-	}
-	pack := h.Command(ctx, "tar", "-C", filepath.Dir(path), "-chf", "-", filepath.Base(path))
-	unpack := exec.CommandContext(ctx, "tar", "-C", temp, "-xf", "-")
-	var err error
-	if unpack.Stdin, err = pack.StdoutPipe(); err != nil {
-		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
-	}
-	if err := pack.Start(); err != nil {
-		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
-	}
-	if err := errors.Join(unpack.Run(), pack.Wait()); err != nil {
-		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
-	}
-	if err := os.Rename(filepath.Join(temp, filepath.Base(path)), machine); err != nil {
-		return fmt.Errorf("copy %s out of host %s: %w", path, h.Name, err)
-	}
-	return os.Remove(temp)
-}
-
 // InstallKelp writes the configuration and the unit. It does not start it.
 func (h *Host) InstallKelp(ctx context.Context, config string) error {
 	if err := h.WriteFile(ctx, "/etc/kelp/config.yaml", config); err != nil {
@@ -169,6 +142,9 @@ func (h *Host) Dump(ctx context.Context, w io.Writer) {
 		lines := strings.Split(strings.TrimSpace(r.Stdout+r.Stderr), "\n")
 		if args[0] != "journalctl" && len(lines) > 60 {
 			lines = lines[len(lines)-60:]
+		}
+		for i, line := range lines {
+			lines[i] = line[:min(len(line), 400)]
 		}
 		_, _ = fmt.Fprintf(w, "--- %s: %s (exit status %d, %v)\n%s\n", h.Name, strings.Join(args, " "), r.Code, err, strings.Join(lines, "\n"))
 	}
