@@ -63,8 +63,6 @@ type bench struct {
 	lab     *hosts.Lab
 	kelp    string // the binary under test
 	archive string // the application's image
-	pause   string // kelp's pause image, for the separate processes
-	helpers string // kelp's runc, shim and CNI plugins, for the separate processes
 	settle  time.Duration
 	idle    time.Duration
 	writes  int
@@ -86,8 +84,7 @@ func openBench(ctx context.Context, quick bool) (*bench, error) {
 		return nil, err
 	}
 	b := &bench{
-		lab: l, archive: filepath.Join(l.Dir, "web.tar"), pause: filepath.Join(l.Dir, "pause.tar"),
-		helpers: filepath.Join(l.Dir, "helpers"), settle: time.Minute, idle: time.Minute, writes: 600,
+		lab: l, archive: filepath.Join(l.Dir, "web.tar"), settle: time.Minute, idle: time.Minute, writes: 600,
 	}
 	if quick {
 		b.settle, b.idle, b.writes = 6*time.Second, 6*time.Second, 60

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -21,6 +20,13 @@ var upstream = map[string]string{
 	"etcd":                    "go.etcd.io/etcd/server/v3",
 	"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
 }
+
+// What make build has made for kelp, and the separate processes use too, from
+// the top of the checkout.
+const (
+	helpers      = ".build/programs/payload/runtime"
+	pauseArchive = "pkg/images/embedded/pause.tar"
+)
 
 // buildUpstream builds the programs from this module's go.mod, as kelp is
 // built: stripped, with the version of Kubernetes stamped in.
@@ -56,30 +62,23 @@ func (separate) units() []string {
 }
 
 func (s separate) install(ctx context.Context, b *bench, h *hosts.Host) error {
-	if _, err := os.Stat(b.helpers); err != nil {
-		return fmt.Errorf("take kelp's helper programs (measure a kelp system first): %w", err)
-	}
 	programs, err := buildUpstream(ctx)
 	if err != nil {
 		return err
 	}
 	for from, to := range map[string]string{
-		programs: "/var/lib/kelp/upstream", b.helpers: "/var/lib/kelp/bin",
-		b.pause: "/var/lib/kelp/pause.tar", b.archive: "/var/lib/kelp/web.tar",
+		programs: "/var/lib/kelp/upstream", helpers: "/var/lib/kelp/bin",
+		pauseArchive: "/var/lib/kelp/pause.tar", b.archive: "/var/lib/kelp/web.tar",
 	} {
 		if err := h.CopyIn(ctx, from, to); err != nil {
 			return err
 		}
 	}
-	pause, err := os.ReadFile(filepath.Join(b.lab.Dir, "pause.name"))
-	if err != nil {
-		return fmt.Errorf("read the pause image's name: %w", err)
-	}
 	files, err := secrets(h)
 	if err != nil {
 		return err
 	}
-	for name, text := range settings(string(pause), h) {
+	for name, text := range settings(h) {
 		files["/etc/upstream/"+name] = text
 	}
 	for name, text := range upstreamUnits(h) {

@@ -3,9 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -51,26 +48,6 @@ func (k kelp) install(ctx context.Context, b *bench, h *hosts.Host) error {
 		return err
 	}
 	return h.InstallKelp(ctx, "datastore: {kind: "+k.datastore+"}\n")
-}
-
-// takeHelpers copies what the separate processes need out of a host on which
-// kelp runs, so that both use the same.
-func (b *bench) takeHelpers(ctx context.Context, h *hosts.Host) error {
-	if _, err := os.Stat(b.helpers); err == nil {
-		return nil
-	}
-	out, err := h.Shell(ctx, `cd /var/lib/kelp; image=$(kelp ctr images ls -q | grep /pause: | head -1)
-kelp ctr images export /var/lib/kelp/pause.tar "$image" >/dev/null; echo "$image"`)
-	if err != nil {
-		return fmt.Errorf("export the pause image: %w", err)
-	}
-	if err := h.CopyOut(ctx, "/var/lib/kelp/pause.tar", b.pause); err != nil {
-		return err
-	}
-	if err := h.CopyOut(ctx, "/var/lib/kelp/bin", b.helpers); err != nil {
-		return err
-	}
-	return os.WriteFile(filepath.Join(b.lab.Dir, "pause.name"), []byte(strings.TrimSpace(out)), 0o644)
 }
 
 // client makes a client of the administrator's over connections from inside

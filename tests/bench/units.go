@@ -4,12 +4,13 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/kelp-project/kelp/pkg/images"
 	"github.com/kelp-project/kelp/tests/hosts"
 )
 
 // settings are the configuration files of the separate processes: the same
 // choices as kelp's, by file name.
-func settings(pause string, h *hosts.Host) map[string]string {
+func settings(h *hosts.Host) map[string]string {
 	return map[string]string{
 		"containerd.toml": fmt.Sprintf(`version = 3
 root = "/var/lib/kelp/containerd"
@@ -29,7 +30,7 @@ conf_dir = "/etc/upstream/net.d"
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
 BinaryName = "/var/lib/kelp/bin/runc"
-`, pause),
+`, images.Pause),
 		"net.d/10-bridge.conflist": `{"cniVersion":"1.0.0","name":"bridge","plugins":[
 {"type":"bridge","bridge":"cni0","isGateway":true,"ipMasq":true,"hairpinMode":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.42.0.0/24"}]],"routes":[{"dst":"0.0.0.0/0"}]}},
 {"type":"portmap","capabilities":{"portMappings":true}}]}`,
