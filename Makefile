@@ -9,7 +9,6 @@ SHELL := /bin/bash
 # SQLite loads no extensions: the binary is static.
 TAGS := netgo,osusergo,sqlite_omit_load_extension
 export GOFLAGS := -trimpath -buildvcs=false -tags=$(TAGS)
-export CGO_ENABLED := 1
 
 # The scenario of test-e2e: a regular expression over the tests' names.
 E2E ?= .

@@ -8,6 +8,11 @@ build=$root/.build
 programs=$build/programs
 modules=$root/scripts/modules
 
+# One build at a time: what one writes, another embeds.
+mkdir -p "$build"
+exec {lock}>"$build/lock"
+flock "$lock"
+
 # goflags are the flags that the whole machine builds with: other ones would
 # compile everything a second time. -tags of a program's own replace these.
 goflags=$(go env GOFLAGS)
@@ -48,16 +53,16 @@ version_of() {
 }
 
 # program OUTPUT MODULE PACKAGE [LDFLAGS [ARGUMENT…]] builds a static program
-# from a module directory, without C unless CGO_ENABLED says otherwise.
+# from a module directory, without C unless cgo=1 stands before it.
 program() {
 	local output=$programs/$1 module=$2 package=$3 ldflags="-s -w ${4:-}" print
 	shift $(($# < 4 ? $# : 4))
 	print=$(fingerprint "$modules/$module/"{go.mod,go.sum} "$(cat "$modules/$module/"*.go 2>/dev/null)" \
-		"$package" "$ldflags" "${CGO_ENABLED:-0}" "$@")
+		"$package" "$ldflags" "${cgo:-0}" "$@")
 	local stamp=program-${output##*/}
 	unchanged "$stamp" "$print" "$output" && return
 	echo "build ${output#"$programs/"} from $package"
 	mkdir -p "$(dirname "$output")"
-	(cd "$modules/$module" && CGO_ENABLED=${CGO_ENABLED:-0} go build -mod=readonly -ldflags "$ldflags" "$@" -o "$output" "$package")
+	(cd "$modules/$module" && CGO_ENABLED=${cgo:-0} go build -mod=readonly -ldflags "$ldflags" "$@" -o "$output" "$package")
 	done_with "$stamp" "$print"
 }

@@ -2,6 +2,7 @@ package bundle
 
 import (
 	"archive/tar"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -25,23 +26,22 @@ const window = 16 << 20
 // Pack writes the files under dir as the set called name into the directory
 // out. The same files give the same bytes: no times, no owners, sorted names.
 func Pack(dir, name, out string) (Set, error) {
-	set := Set{Name: name}
-	path := filepath.Join(out, name+".tar.zst")
-	archive, err := os.Create(path)
+	var archive bytes.Buffer
+	files, err := pack(os.DirFS(dir), &archive)
 	if err != nil {
-		return Set{}, fmt.Errorf("create archive of helper programs: %w", err)
+		return Set{}, fmt.Errorf("pack %s: %w", dir, err)
 	}
-	defer archive.Close()
-	set.Files, err = pack(os.DirFS(dir), archive)
-	if err != nil {
-		return Set{}, fmt.Errorf("pack %s into %s: %w", dir, path, err)
-	}
+	set := Set{Name: name, Files: files}
 	list, err := json.MarshalIndent(set, "", "  ")
 	if err != nil {
 		return Set{}, fmt.Errorf("encode list of helper programs: %w", err)
 	}
 	// The list is written last: without it the set counts as missing.
-	if err := errors.Join(archive.Close(), atomicfile.Write(filepath.Join(out, name+".json"), append(list, '\n'), 0o644)); err != nil {
+	err = errors.Join(
+		atomicfile.Write(filepath.Join(out, name+".tar.zst"), archive.Bytes(), 0o644),
+		atomicfile.Write(filepath.Join(out, name+".json"), append(list, '\n'), 0o644),
+	)
+	if err != nil {
 		return Set{}, fmt.Errorf("write helper programs %q: %w", name, err)
 	}
 	return set, nil
