@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,6 +33,43 @@ func run(t *testing.T, args ...string) (stdout string, err error) {
 	app.Writer = &out
 	err = app.RunContext(t.Context(), append([]string{"kelp"}, args...))
 	return out.String(), err
+}
+
+// linkTo makes links to this program, and returns their directory.
+func linkTo(t *testing.T, names ...string) string {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, name := range names {
+		if err := os.Symlink(self, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// TestLinks runs kelp by the names of the tools that it holds.
+func TestLinks(t *testing.T) {
+	t.Parallel()
+	dir := linkTo(t, "kelp", "kubectl", "ctr")
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"kelp":    {[]string{"--version"}, "kelp "},
+		"kubectl": {[]string{"version", "--client"}, "Client Version: "},
+		"ctr":     {[]string{"--version"}, "ctr "},
+	} {
+		cmd := exec.CommandContext(t.Context(), filepath.Join(dir, name), tc.args...)
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), asKelp + "=1", "HOME=" + dir}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.HasPrefix(string(out), tc.want) {
+			t.Errorf("%s %v: error %v, want %q at the beginning of\n%s", name, tc.args, err, tc.want, out)
+		}
+	}
 }
 
 // file makes a configuration file.
@@ -87,6 +125,7 @@ func TestMistakes(t *testing.T) {
 		{[]string{"config", "--node-nmae", "a"}, "error: kelp config: unknown flag --node-nmae\nhint: did you mean --node-name?\n"},
 		{[]string{"config", "show", "--clustercidr", "a"}, "error: kelp config show: unknown flag --clustercidr\nhint: did you mean --cluster-cidr?\n"},
 		{[]string{"config", "validate", "--zebra"}, "error: kelp config validate: unknown flag --zebra\nhint: kelp config validate --help lists the flags\n"},
+		{[]string{"config", "--cluster-init"}, "error: kelp config: unknown flag --cluster-init\nhint: kelp has --datastore=etcd for that\n"},
 		{[]string{"config", "--debug=maybe"}, "error: kelp config: invalid boolean value \"maybe\" for -debug: parse error\n"},
 		{[]string{"config", "-o", "xml"}, "error: output \"xml\" is not one of table, yaml, json\n"},
 		{[]string{"config", "validate"}, "error: kelp config validate takes one file\nhint: kelp config validate /etc/kelp/config.yaml\n"},

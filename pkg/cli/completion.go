@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bytes"
 	"embed"
 	"fmt"
 	"io"
@@ -54,24 +53,16 @@ func completeCommand() *cli.Command {
 				words = []string{""}
 			}
 			if words[0] == "kubectl" && len(words) > 1 {
-				return completeTool(c, words)
+				return completeKubectl(c, words[1:])
 			}
 			return writeCandidates(c.App.Writer, complete(c.App, words))
 		},
 	}
 }
 
-// completeTool asks kubectl itself, which knows the same protocol.
-func completeTool(c *cli.Context, words []string) error {
-	var answer bytes.Buffer
-	app := App()
-	app.Writer = &answer
-	args := slices.Concat([]string{"kelp", words[0], "__complete"}, words[1:])
-	if err := app.RunContext(c.Context, args); err != nil {
-		return err
-	}
-	_, err := c.App.Writer.Write(answer.Bytes())
-	return err
+// completeKubectl asks kubectl itself, which knows the same protocol.
+func completeKubectl(c *cli.Context, words []string) error {
+	return App().RunContext(c.Context, slices.Concat([]string{"kelp", "kubectl", "__complete"}, words))
 }
 
 type candidate struct{ word, help string }

@@ -3,7 +3,6 @@ package cli
 import (
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -12,17 +11,13 @@ import (
 // what it would complete.
 func TestBashCompletion(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	self, err := os.Executable()
+	dir := linkTo(t, "kelp")
+	script, err := run(t, "completion", "bash")
 	if err != nil {
 		t.Fatal(err)
 	}
-	kelp := filepath.Join(dir, "kelp")
-	if err := os.WriteFile(kelp, []byte("#!/bin/sh\n"+asKelp+"=1 exec '"+self+"' \"$@\"\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
 	// Completes the last of the words given as arguments.
-	const ask = `. <(kelp completion bash)
+	ask := script + `
 COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
 $(complete -p kelp | sed 's/.*-F \([^ ]*\).*/\1/')
 printf '%s\n' "${COMPREPLY[@]}"`
@@ -39,11 +34,12 @@ printf '%s\n' "${COMPREPLY[@]}"`
 		{"kelp config --log-level = w", []string{"warn"}, []string{"error"}},
 		{"kelp config --node-name alpha sh", []string{"show"}, nil},
 		{"kelp config --disable met", []string{"metrics-server"}, nil},
+		{"kelp kubectl ap", []string{"apply", "api-resources"}, []string{"get"}},
 		{"kelp completion ", []string{"bash", "zsh", "fish"}, nil},
 		{"kelp config validate ", nil, []string{"show"}}, // file names, by bash itself
 	} {
 		cmd := exec.CommandContext(t.Context(), "bash", append([]string{"--norc", "-c", ask, "bash"}, strings.Split(tc.words, " ")...)...)
-		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH")}
+		cmd.Env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), asKelp + "=1", "HOME=" + dir}
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Errorf("%q: %v\n%s", tc.words, err, out)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/nearest"
 )
 
@@ -69,6 +70,9 @@ func usageError(c *cli.Context, err error, _ bool) error {
 		known = append(known, f.Names()...)
 	}
 	unknownFlag := fmt.Errorf("%s: unknown flag %s", commandLine(c), dashed(name))
+	if advice := config.Advice(name); advice != "" {
+		return hinted{unknownFlag, advice}
+	}
 	if near := nearest.Name(name, known); near != "" {
 		return hinted{unknownFlag, "did you mean " + dashed(near) + "?"}
 	}

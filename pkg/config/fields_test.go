@@ -141,3 +141,19 @@ func TestDefaultsAreWhole(t *testing.T) {
 		t.Error("Complete changed its receiver")
 	}
 }
+
+// TestAdvice checks that advice is given only for what is no setting.
+func TestAdvice(t *testing.T) {
+	t.Parallel()
+	flag := regexp.MustCompile(`--([a-z-]+)`)
+	for name, text := range advice {
+		if f, ok := FieldByFlag(name); ok {
+			t.Errorf("there is advice in place of --%s, which is %s", name, f.Path)
+		}
+		for _, m := range flag.FindAllStringSubmatch(text, -1) {
+			if _, ok := FieldByFlag(m[1]); !ok {
+				t.Errorf("the advice for %s names --%s, which is no flag", name, m[1])
+			}
+		}
+	}
+}

@@ -36,7 +36,6 @@ type Paths struct {
 	KubeletRoot        string // the kubelet's directory; CSI drivers expect /var/lib/kubelet
 	KubeletConfig      string // the computed KubeletConfiguration
 	StaticPods         string // static pods' manifests
-	ResolvConf         string // resolvers for pods on a host that has none
 	Flannel            string // flannel's subnet file
 	LocalStorage       string // volumes of the local-path StorageClass
 	CertificateBackups string // certificates that a rotation replaced
@@ -75,7 +74,6 @@ func (c Config) Paths() Paths {
 		KubeletRoot:        "/var/lib/kubelet",
 		KubeletConfig:      data("agent", "kubelet.yaml"),
 		StaticPods:         data("agent", "static-pods"),
-		ResolvConf:         data("agent", "resolv.conf"),
 		Flannel:            run("flannel"),
 		LocalStorage:       data("storage"),
 		CertificateBackups: data("server", "tls-backups"),
