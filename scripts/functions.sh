@@ -59,7 +59,8 @@ program() {
 	shift $(($# < 4 ? $# : 4))
 	print=$(fingerprint "$modules/$module/"{go.mod,go.sum} "$(cat "$modules/$module/"*.go 2>/dev/null)" \
 		"$package" "$ldflags" "${cgo:-0}" "$@")
-	local stamp=program-${output##*/}
+	local stamp=program-${output#"$programs/"}
+	stamp=${stamp//\//-} # payload/runtime/runc: program-payload-runtime-runc
 	unchanged "$stamp" "$print" "$output" && return
 	echo "build ${output#"$programs/"} from $package"
 	mkdir -p "$(dirname "$output")"

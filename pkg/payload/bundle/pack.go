@@ -38,8 +38,8 @@ func Pack(dir, name, out string) (Set, error) {
 	}
 	// The list is written last: without it the set counts as missing.
 	err = errors.Join(
-		atomicfile.Write(filepath.Join(out, name+".tar.zst"), archive.Bytes(), 0o644),
-		atomicfile.Write(filepath.Join(out, name+".json"), append(list, '\n'), 0o644),
+		writeFile(filepath.Join(out, name+".tar.zst"), archive.Bytes()),
+		writeFile(filepath.Join(out, name+".json"), append(list, '\n')),
 	)
 	if err != nil {
 		return Set{}, fmt.Errorf("write helper programs %q: %w", name, err)
@@ -86,4 +86,11 @@ func add(tw *tar.Writer, src fs.FS, path string) (File, error) {
 	}
 	sum := sha256.Sum256(data)
 	return File{Name: path, Size: header.Size, SHA256: hex.EncodeToString(sum[:])}, nil
+}
+
+// writeFile leaves a file alone that is as it should be, so that nothing is
+// built anew because of it.
+func writeFile(path string, data []byte) error {
+	_, err := atomicfile.WriteIfChanged(path, data, 0o644)
+	return err
 }
