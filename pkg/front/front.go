@@ -79,7 +79,8 @@ type Front struct {
 	opts        Options
 	own         *http.ServeMux
 	certificate *certificate
-	hold        time.Duration
+	hold        time.Duration // for the API to arrive
+	patience    time.Duration // with handshakes and headers
 	address     atomic.Pointer[net.Addr]
 }
 
@@ -90,6 +91,7 @@ func New(opts Options) *Front {
 		own:         http.NewServeMux(),
 		certificate: &certificate{certFile: opts.CertFile, keyFile: opts.KeyFile},
 		hold:        holdFor,
+		patience:    headerTimeout,
 	}
 	f.own.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeStatus(w, http.StatusNotFound, "kelp has no such path")
@@ -161,7 +163,7 @@ func (f *Front) server(ctx context.Context) (*http.Server, error) {
 	server := &http.Server{
 		Handler:           f,
 		TLSConfig:         f.tlsConfig(ctx),
-		ReadHeaderTimeout: headerTimeout,
+		ReadHeaderTimeout: f.patience,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          stdlog.New(debugWriter{ctx}, "", 0),

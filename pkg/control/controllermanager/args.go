@@ -2,6 +2,7 @@ package controllermanager
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/kelp-project/kelp/pkg/args"
@@ -32,7 +33,16 @@ func Args(cfg config.Config, p config.Paths) *args.Set {
 	}
 	s.Owned("root-ca-file", server.Cert, own)
 	s.Owned("service-account-private-key-file", private, own)
-	s.Owned("allocate-node-cidrs", "true", "set network.backend to none to bring your own network")
+	if cfg.Network.Backend == config.BackendNone {
+		s.Default("allocate-node-cidrs", "true") // many networks of others use the node's range too
+	} else {
+		s.Owned("allocate-node-cidrs", "true", "set network.backend to none to bring your own network")
+	}
+	for _, prefix := range cfg.Network.ClusterCIDRs {
+		if key, bits, change := nodeMask(prefix); change {
+			s.Config(key, strconv.Itoa(bits))
+		}
+	}
 	s.Owned("cluster-cidr", join(cfg.Network.ClusterCIDRs), "set network.clusterCIDRs instead")
 	s.Owned("service-cluster-ip-range", join(cfg.Network.ServiceCIDRs), "set network.serviceCIDRs instead")
 	s.Owned("use-service-account-credentials", "true", "each controller has the rights that it needs, and no more")
@@ -48,6 +58,17 @@ func Args(cfg config.Config, p config.Paths) *args.Set {
 		s.Removed(name, r.Release, r.Successor)
 	}
 	return s
+}
+
+// nodeMask is the size of one node's share of a range. Upstream's 24 and 64
+// end the process when the range is smaller, or more than 16 bits larger.
+func nodeMask(prefix netip.Prefix) (key string, bits int, change bool) {
+	key, usual := "node-cidr-mask-size-ipv4", 24
+	if prefix.Addr().Is6() {
+		key, usual = "node-cidr-mask-size-ipv6", 64
+	}
+	bits = min(max(usual, prefix.Bits()), prefix.Bits()+16)
+	return key, bits, bits != usual
 }
 
 func join(list []netip.Prefix) string {

@@ -77,3 +77,20 @@ func TestEveryArgumentIsAFlag(t *testing.T) {
 		}
 	}
 }
+
+func TestNodeMask(t *testing.T) {
+	t.Parallel()
+	for prefix, want := range map[string]string{
+		"10.42.0.0/16": "", "10.0.0.0/8": "", "10.42.0.0/26": "26", "0.0.0.0/4": "20",
+		"fd42::/56": "", "fd42::/48": "", "fd42::/40": "56", "fd42::/112": "112",
+	} {
+		cfg := sample()
+		cfg.Network.ClusterCIDRs = []netip.Prefix{netip.MustParsePrefix(prefix)}
+		set := Args(cfg, cfg.Paths())
+		v4, _ := set.Get("node-cidr-mask-size-ipv4")
+		v6, _ := set.Get("node-cidr-mask-size-ipv6")
+		if got := v4 + v6; got != want {
+			t.Errorf("%s: a node gets /%s, want /%s", prefix, got, want)
+		}
+	}
+}
