@@ -108,6 +108,11 @@ func TestConfigShowsWhatIsWrong(t *testing.T) {
 	if got := row(t, out, "network.clusterCIDRs")[1]; got != "10.43.0.0/16" {
 		t.Errorf("cluster range is shown as %s", got)
 	}
+	// Not every machine has an IPv6 address, but the mistake is the range.
+	_, err = run(t, "config", "-c", file(t, "cluster-cidr: fd42::/48\n"))
+	if err == nil || !strings.Contains(err.Error(), "network.serviceCIDRs is IPv4") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v is not one line about the families", err)
+	}
 	out, err = run(t, "config", "-c", file(t, "debug: maybe\n"))
 	if err == nil || out != "" {
 		t.Errorf("a file that cannot be read gives error %v and\n%s", err, out)

@@ -61,12 +61,14 @@ func buildConfig(opts config.LoadOptions) (config.Config, config.Origins, error)
 	if err != nil {
 		return loaded, origins, err
 	}
-	completed, err := loaded.Complete(host)
+	completed, incomplete := loaded.Complete(host)
 	origins = origins.WithMachine(loaded, completed)
-	if err != nil {
+	// A family of addresses that the machine lacks is often a mistake in a
+	// range: say that first.
+	if err := completed.Validate(origins); err != nil {
 		return completed, origins, err
 	}
-	return completed, origins, completed.Validate(origins)
+	return completed, origins, incomplete
 }
 
 // loadError says that a source could not be read, so that what was loaded is
