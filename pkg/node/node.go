@@ -45,6 +45,7 @@ func containerdInputs(host Host) containerd.Inputs {
 func networkInputs(cfg config.Config, host Host) network.Inputs {
 	return network.Inputs{
 		Kubeconfig: pki.KubeconfigOf(cfg.Paths(), pki.Network),
+		OwnNode:    pki.KubeconfigOf(cfg.Paths(), pki.Kubelet),
 		NFTables:   host.NFTables,
 	}
 }

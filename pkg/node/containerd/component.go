@@ -18,7 +18,6 @@ import (
 	"github.com/containerd/containerd/v2/cmd/containerd/server"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/log"
-	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -163,19 +162,6 @@ func prepare(ctx context.Context, p config.Paths) error {
 		log.G(ctx).WithError(w).Warn("a temporary mount of the last run stays")
 	}
 	return nil
-}
-
-// quiet raises the level of ctx's logger from info to warn.
-func quiet(ctx context.Context) context.Context {
-	entry := log.G(ctx)
-	if entry.Logger.GetLevel() != logrus.InfoLevel {
-		return ctx
-	}
-	logger := &logrus.Logger{
-		Out: entry.Logger.Out, Hooks: entry.Logger.Hooks, Formatter: entry.Logger.Formatter,
-		Level: logrus.WarnLevel, ExitFunc: entry.Logger.ExitFunc,
-	}
-	return log.WithLogger(ctx, logger.WithFields(entry.Data))
 }
 
 // klogVerbosity returns a function that puts klog's verbosity back to what it

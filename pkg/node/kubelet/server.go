@@ -3,6 +3,7 @@ package kubelet
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	cadvisor "github.com/google/cadvisor/lib/container/containerd"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
@@ -95,6 +96,16 @@ func run(ctx context.Context, server *options.KubeletServer) error {
 	if err != nil {
 		return fmt.Errorf("prepare kubelet: %w", err)
 	}
+	guard, err := newCSIGuard(deps.VolumePlugins)
+	if err != nil {
+		return err
+	}
+	deps.VolumePlugins = append(deps.VolumePlugins, guard)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { guard.keep(ctx) })
 	if err := app.Run(ctx, server, deps, utilfeature.DefaultFeatureGate); err != nil {
 		return fmt.Errorf("run kubelet: %w", err)
 	}

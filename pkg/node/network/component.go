@@ -1,6 +1,7 @@
 package network
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -58,7 +59,7 @@ func (n *Network) run(ctx context.Context) error {
 		return err
 	}
 	apply(ctx, procSys, settings(n.cfg, ext.IfaceName))
-	cidrs, err := podCIDRs(ctx, n.in.Kubeconfig, n.cfg.Node.Name)
+	cidrs, err := podCIDRs(ctx, n.in.OwnNode, n.cfg.Node.Name)
 	if err != nil {
 		return err
 	}
@@ -96,15 +97,27 @@ func (n *Network) Ready(context.Context) error {
 	return nil
 }
 
+// writeConflist puts the CNI configuration in place with one rename from the
+// directory above: containerd watches the directory itself, and complains of
+// a temporary file in it.
 func (n *Network) writeConflist(node Node) error {
-	dir := n.cfg.Paths().CNIConf
 	text, err := Conflist(n.cfg, n.in, node)
 	if err != nil {
 		return err
 	}
+	dir := n.cfg.Paths().CNIConf
+	target, draft := filepath.Join(dir, conflistName), filepath.Join(filepath.Dir(dir), conflistName)
+	if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) {
+		return nil
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("create CNI directory: %w", err)
 	}
-	_, err = atomicfile.WriteIfChanged(filepath.Join(dir, conflistName), text, 0o644)
-	return err
+	if err := atomicfile.Write(draft, text, 0o644); err != nil {
+		return err
+	}
+	if err := os.Rename(draft, target); err != nil {
+		return fmt.Errorf("put CNI configuration in place: %w", err)
+	}
+	return atomicfile.SyncDir(dir)
 }

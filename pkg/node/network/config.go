@@ -11,8 +11,13 @@ import (
 
 // Inputs is what is seen of the host or given by the role.
 type Inputs struct {
-	// Kubeconfig is how the network's identity reaches the API server.
+	// Kubeconfig is how the network's identity reaches the API server; it is
+	// allowed to see all nodes once kelp's roles have been applied.
 	Kubeconfig string
+	// OwnNode is the kubelet's kubeconfig, which is allowed to see this node
+	// from the first moment: what the node's becoming Ready waits for is asked
+	// with it.
+	OwnNode string
 	// NFTables says that rules are made with nft; otherwise with iptables.
 	NFTables bool
 }

@@ -1,0 +1,44 @@
+package containerd
+
+import (
+	"context"
+	"strings"
+
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
+)
+
+// quiet raises the level of ctx's logger from info to warn and drops warnings
+// that say nothing.
+func quiet(ctx context.Context) context.Context {
+	entry := log.G(ctx)
+	if entry.Logger.GetLevel() != logrus.InfoLevel {
+		return ctx
+	}
+	logger := &logrus.Logger{
+		Out: entry.Logger.Out, Hooks: entry.Logger.Hooks, Formatter: telling{entry.Logger.Formatter},
+		Level: logrus.WarnLevel, ExitFunc: entry.Logger.ExitFunc,
+	}
+	return log.WithLogger(ctx, logger.WithFields(entry.Data))
+}
+
+// harmless are the beginnings of warnings that every start would log.
+var harmless = []string{
+	// Most file systems have none, and nobody has asked for it.
+	"failed check for fsverity support",
+	// There is no CNI configuration before the node's first pod CIDR.
+	"failed to load cni during init",
+}
+
+// telling is a formatter that makes nothing of what is harmless.
+type telling struct{ logrus.Formatter }
+
+// Format is logrus's.
+func (f telling) Format(e *logrus.Entry) ([]byte, error) {
+	for _, start := range harmless {
+		if strings.HasPrefix(e.Message, start) {
+			return nil, nil
+		}
+	}
+	return f.Formatter.Format(e)
+}

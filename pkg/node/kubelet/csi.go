@@ -1,0 +1,128 @@
+package kubelet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/log"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/kubernetes/pkg/volume"
+	"k8s.io/kubernetes/pkg/volume/csi"
+)
+
+// The CSI plugin keeps the node that it works for in package variables, set
+// by whoever initialised it last. In one process with a controller manager
+// that may be the attach-detach controller, which has no node: the kubelet
+// then fails with "resource name may not be empty" until it ends, and no CSI
+// driver can register. So the kubelet takes the variables back whenever they
+// have changed hands. It can go when upstream's "consider using a struct
+// instead of global variables" in pkg/volume/csi has been done.
+
+// csiGuard is a volume plugin that holds no volumes: it learns with which
+// host the kubelet initialises its plugins.
+type csiGuard struct {
+	plugin volume.VolumePlugin // the kubelet's own CSI plugin
+	host   atomic.Pointer[volume.VolumeHost]
+}
+
+var _ volume.VolumePlugin = (*csiGuard)(nil)
+
+// newCSIGuard finds the CSI plugin among the kubelet's.
+func newCSIGuard(plugins []volume.VolumePlugin) (*csiGuard, error) {
+	for _, p := range plugins {
+		if p.GetPluginName() == csi.CSIPluginName {
+			return &csiGuard{plugin: p}, nil
+		}
+	}
+	return nil, errors.New("the kubelet has no CSI plugin")
+}
+
+// How soon a change of hands is seen: at first, when controllers are being
+// built and the node waits to be Ready, and later, when it takes an election.
+const (
+	often    = 50 * time.Millisecond
+	seldom   = time.Second
+	starting = 30 * time.Second
+)
+
+// keep takes the variables back until ctx ends.
+func (g *csiGuard) keep(ctx context.Context) {
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	settled := time.After(starting)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-settled:
+			tick.Reset(seldom)
+		case <-tick.C:
+			if err := g.check(ctx); err != nil {
+				log.G(ctx).WithError(err).Warn("the kubelet's CSI plugin could not be initialised again")
+			}
+		}
+	}
+}
+
+func (g *csiGuard) check(ctx context.Context) error {
+	host := g.host.Load()
+	if host == nil || g.ours() {
+		return nil
+	}
+	log.G(ctx).Debug("CSI plugin was taken by another component; initialising it again")
+	return g.plugin.Init(*host)
+}
+
+// ours says whether the package's registration handler, which is set together
+// with the node, belongs to the kubelet's plugin. Its field is unexported, so
+// only the address is looked at.
+func (g *csiGuard) ours() bool {
+	field := reflect.ValueOf(csi.PluginHandler).Elem().FieldByName("csiPlugin")
+	return field.Pointer() == reflect.ValueOf(g.plugin).Pointer()
+}
+
+// Init remembers the host.
+func (g *csiGuard) Init(host volume.VolumeHost) error {
+	g.host.Store(&host)
+	return nil
+}
+
+// GetPluginName is a name that no volume has.
+func (g *csiGuard) GetPluginName() string { return "kelp.io/csi-guard" }
+
+// CanSupport supports nothing, so that none of what follows is called.
+func (g *csiGuard) CanSupport(*volume.Spec) bool { return false }
+
+// GetVolumeName is not called.
+func (g *csiGuard) GetVolumeName(*volume.Spec) (string, error) { return "", errNoVolumes }
+
+// RequiresRemount is not called.
+func (g *csiGuard) RequiresRemount(*volume.Spec) bool { return false }
+
+// NewMounter is not called.
+func (g *csiGuard) NewMounter(*volume.Spec, *corev1.Pod) (volume.Mounter, error) {
+	return nil, errNoVolumes
+}
+
+// NewUnmounter is not called.
+func (g *csiGuard) NewUnmounter(string, types.UID) (volume.Unmounter, error) {
+	return nil, errNoVolumes
+}
+
+// ConstructVolumeSpec is not called.
+func (g *csiGuard) ConstructVolumeSpec(name, _ string) (volume.ReconstructedVolume, error) {
+	return volume.ReconstructedVolume{}, fmt.Errorf("volume %s: %w", name, errNoVolumes)
+}
+
+// SupportsMountOption is not called.
+func (g *csiGuard) SupportsMountOption() bool { return false }
+
+// SupportsSELinuxContextMount is not called.
+func (g *csiGuard) SupportsSELinuxContextMount(*volume.Spec) (bool, error) { return false, nil }
+
+var errNoVolumes = errors.New("the CSI guard holds no volumes")
