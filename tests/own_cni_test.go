@@ -37,7 +37,7 @@ func TestBringYourOwnCNI(t *testing.T) {
 	if links := s.run(t, "ip -o link"); containsFold(links, "flannel") || containsFold(links, "cni0") {
 		t.Errorf("kelp made interfaces without being asked:\n%s", links)
 	}
-	s.write(t, dataDir+"/agent/cni/net.d/10-mine.conflist", ownConflist)
+	s.write(t, "/etc/cni/net.d/10-mine.conflist", ownConflist)
 	hosts.Eventually(t, podUp, "the node is Ready", func(context.Context) error { return nodeReady(s.node(t)) })
 	s.apply(t, fmt.Sprintf(appManifest, "mine", "ClusterIP", 8088))
 	pod := s.awaitPod(t, "mine", "app=web", podUp)
