@@ -92,7 +92,11 @@ func unpack(ctx context.Context, src fs.FS, name string, dirs Dirs) error {
 		}
 	}
 	if written > 0 {
-		log.G(ctx).WithFields(log.Fields{"path": v.dir, "took": time.Since(started).Round(time.Millisecond)}).Info("unpacked helper programs")
+		level := log.InfoLevel
+		if name == toolsSet {
+			level = log.DebugLevel // a person who asked for a tool wants to see its output alone
+		}
+		log.G(ctx).WithFields(log.Fields{"path": v.dir, "took": time.Since(started).Round(time.Millisecond)}).Log(level, "unpacked helper programs")
 	}
 	removeUnused(ctx, versions, name, v.dir)
 	return nil
