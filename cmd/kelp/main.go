@@ -1,38 +1,15 @@
+// Command kelp is all of Kubernetes as one process.
 package main
 
 import (
-	_ "github.com/containerd/containerd/v2/cmd/containerd/builtins"
-	_ "github.com/containerd/containerd/v2/cmd/containerd/server"
-	_ "github.com/containerd/containerd/v2/cmd/ctr/app"
-	_ "github.com/containerd/containerd/v2/client"
-	_ "github.com/containerd/log"
-	_ "github.com/coreos/go-systemd/v22/daemon"
-	_ "github.com/flannel-io/flannel/pkg/backend"
-	_ "github.com/flannel-io/flannel/pkg/backend/hostgw"
-	_ "github.com/flannel-io/flannel/pkg/backend/vxlan"
-	_ "github.com/flannel-io/flannel/pkg/backend/wireguard"
-	_ "github.com/flannel-io/flannel/pkg/subnet/kube"
-	_ "github.com/google/go-cmp/cmp"
-	_ "github.com/k3s-io/kine/pkg/endpoint"
-	_ "github.com/klauspost/compress/zstd"
-	_ "github.com/rancher/wharfie/pkg/registries"
-	_ "github.com/sirupsen/logrus"
-	_ "github.com/urfave/cli/v2"
-	_ "github.com/vishvananda/netlink"
-	_ "github.com/fsnotify/fsnotify"
-	_ "sigs.k8s.io/yaml"
-	_ "go.yaml.in/yaml/v3"
-	_ "go.etcd.io/etcd/client/v3"
-	_ "go.etcd.io/etcd/server/v3/embed"
-	_ "k8s.io/client-go/dynamic"
-	_ "k8s.io/client-go/restmapper"
-	_ "k8s.io/component-base/logs"
-	_ "k8s.io/kubectl/pkg/cmd"
-	_ "k8s.io/kubernetes/cmd/kube-apiserver/app"
-	_ "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	_ "k8s.io/kubernetes/cmd/kube-proxy/app"
-	_ "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	_ "k8s.io/kubernetes/cmd/kubelet/app"
+	"context"
+	"os"
+
+	"github.com/kelp-project/kelp/pkg/cli"
 )
 
-func main() {}
+func main() {
+	if err := cli.Run(context.Background(), os.Args); err != nil {
+		os.Exit(cli.Report(os.Stderr, err))
+	}
+}

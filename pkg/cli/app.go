@@ -33,9 +33,10 @@ func App() *cli.App {
 		HideVersion: true, // ours prints more than one line
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the versions of kelp and of what is in it", DisableDefaultText: true}},
 		Commands: slices.Concat(
-			group("Look", configCommand()),
+			group("Cluster", serverCommand()),
+			group("Insight", statusCommand(), configCommand()),
 			group("Tools", kubectlCommand(), ctrCommand(), crictlCommand()),
-			group("Other", completionCommand(), completeCommand()),
+			group("Shell", completionCommand(), completeCommand()),
 		),
 		Action: root,
 

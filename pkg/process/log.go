@@ -26,20 +26,27 @@ func level(l config.LogLevel) logrus.Level {
 	return logrus.InfoLevel
 }
 
-// setupLog makes logrus's standard logger, to which containerd's log and all
-// of kelp write, write to out as the configuration asks.
-func setupLog(cfg config.Log, debug bool, out io.Writer) {
-	logger := logrus.StandardLogger()
-	logger.SetOutput(out)
-	logger.SetLevel(level(cfg.Level))
+// setupLog returns the logger of kelp itself, and makes the standard one, to
+// which klog and the libraries write, like it, but for its level: what a
+// library calls info, kelp's users need only when they debug.
+func setupLog(cfg config.Log, debug bool, out io.Writer) *logrus.Logger {
+	own, libraries := logrus.New(), logrus.StandardLogger()
+	own.SetLevel(level(cfg.Level))
 	if debug {
-		logger.SetLevel(logrus.DebugLevel)
+		own.SetLevel(logrus.DebugLevel)
 	}
-	if cfg.Format == config.LogJSON {
-		logger.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano, FieldMap: logrus.FieldMap{logrus.FieldKeyTime: "time"}})
-		return
+	libraries.SetLevel(own.GetLevel())
+	if libraries.GetLevel() == logrus.InfoLevel {
+		libraries.SetLevel(logrus.WarnLevel)
 	}
-	logger.SetFormatter(people{})
+	for _, logger := range []*logrus.Logger{own, libraries} {
+		logger.SetOutput(out)
+		logger.SetFormatter(people{})
+		if cfg.Format == config.LogJSON {
+			logger.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano})
+		}
+	}
+	return own
 }
 
 // people formats a line for people: time, level if it is not info, component,

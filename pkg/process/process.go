@@ -12,6 +12,7 @@ import (
 	"github.com/containerd/log"
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/go-logr/logr"
+	"github.com/sirupsen/logrus"
 	"k8s.io/klog/v2"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -26,12 +27,12 @@ const exitGrace = 10 * time.Second
 var ErrExit = errors.New("a component ended the process")
 
 // Setup prepares the process: the log, klog, and what ends the process. The
-// context that it returns ends at SIGTERM or SIGINT, or with a cause that
+// context that it returns carries the log, and ends at SIGTERM or SIGINT, or with a cause that
 // wraps ErrExit. A second signal ends the process at once.
 func Setup(cfg config.Log, debug bool) (context.Context, context.CancelFunc) {
-	setupLog(cfg, debug, os.Stderr)
+	logger := setupLog(cfg, debug, os.Stderr)
 	klog.SetLoggerWithOptions(logr.New(sink{}), klog.ContextualLogger(true))
-	ctx, cancel := context.WithCancelCause(context.Background())
+	ctx, cancel := context.WithCancelCause(log.WithLogger(context.Background(), logrus.NewEntry(logger)))
 	klog.OsExit = func(code int) {
 		who := caller()
 		log.G(ctx).WithField("component", who).WithField("code", code).Error("component asks for the end of the process")

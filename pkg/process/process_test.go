@@ -13,18 +13,19 @@ import (
 )
 
 // capture sets the log up to write to a buffer. It is global: no t.Parallel.
-func capture(t *testing.T, cfg config.Log) *bytes.Buffer {
+func capture(t *testing.T, cfg config.Log) (*logrus.Logger, *bytes.Buffer) {
 	t.Helper()
 	var out bytes.Buffer
-	setupLog(cfg, false, &out)
+	logger := setupLog(cfg, false, &out)
 	t.Cleanup(func() { setupLog(config.Log{Level: config.LogInfo, Format: config.LogText}, false, t.Output()) })
-	return &out
+	return logger, &out
 }
 
 func TestTextIsForPeople(t *testing.T) {
-	out := capture(t, config.Log{Level: config.LogInfo, Format: config.LogText})
-	logrus.WithField("component", "datastore").WithField("took", "12ms").WithField("path", "a b").Info("ready")
-	logrus.Debug("hidden")
+	logger, out := capture(t, config.Log{Level: config.LogInfo, Format: config.LogText})
+	logger.WithField("component", "datastore").WithField("took", "12ms").WithField("path", "a b").Info("ready")
+	logger.Debug("hidden")
+	logrus.Info("a library's")
 	line := out.String()
 	if !strings.HasSuffix(line, "datastore          ready path=\"a b\" took=12ms\n") || strings.Contains(line, "INFO") {
 		t.Errorf("got %q", line)
@@ -32,8 +33,8 @@ func TestTextIsForPeople(t *testing.T) {
 }
 
 func TestJSONIsForMachines(t *testing.T) {
-	out := capture(t, config.Log{Level: config.LogInfo, Format: config.LogJSON})
-	logrus.WithField("component", "kubelet").Warn("slow")
+	logger, out := capture(t, config.Log{Level: config.LogInfo, Format: config.LogJSON})
+	logger.WithField("component", "kubelet").Warn("slow")
 	for _, want := range []string{`"component":"kubelet"`, `"level":"warning"`, `"msg":"slow"`, `"time":"`} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("%s is missing in %s", want, out)
@@ -42,7 +43,7 @@ func TestJSONIsForMachines(t *testing.T) {
 }
 
 func TestKlogInfoIsDebugAndErrorsShow(t *testing.T) {
-	out := capture(t, config.Log{Level: config.LogInfo, Format: config.LogText})
+	_, out := capture(t, config.Log{Level: config.LogInfo, Format: config.LogText})
 	l := logr.New(sink{})
 	l.Info("Starting controller")
 	l.Error(errors.New("context canceled"), "watch ended")
@@ -58,7 +59,7 @@ func TestKlogInfoIsDebugAndErrorsShow(t *testing.T) {
 }
 
 func TestDebugShowsKlogInfo(t *testing.T) {
-	out := capture(t, config.Log{Level: config.LogDebug, Format: config.LogText})
+	_, out := capture(t, config.Log{Level: config.LogDebug, Format: config.LogText})
 	logr.New(sink{}).Info("Starting controller", "name", "job")
 	if !strings.Contains(out.String(), "DEBUG") || !strings.Contains(out.String(), "name=job") {
 		t.Errorf("got %q", out)

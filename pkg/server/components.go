@@ -1,0 +1,111 @@
+package server
+
+import (
+	"context"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/control/apiserver"
+	"github.com/kelp-project/kelp/pkg/control/controllermanager"
+	"github.com/kelp-project/kelp/pkg/control/scheduler"
+	"github.com/kelp-project/kelp/pkg/datastore"
+	"github.com/kelp-project/kelp/pkg/front"
+	"github.com/kelp-project/kelp/pkg/images"
+	"github.com/kelp-project/kelp/pkg/internal/latest"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
+	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/payload"
+	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/supervisor"
+)
+
+// The names of the components, as kelp status shows them.
+const (
+	certificates      = "certificates"
+	renewal           = "renewal"
+	store             = "datastore"
+	listener          = "front"
+	api               = "apiserver"
+	controllerManager = "controller-manager"
+	schedulerName     = "scheduler"
+	deployName        = "deploy"
+	serviceLB         = "servicelb"
+	payloadName       = "payload"
+	containerdName    = "containerd"
+	imagesName        = "images"
+	networkName       = "network"
+	kubeletName       = "kubelet"
+	proxyName         = "proxy"
+)
+
+// Components lists what a server runs. The node part is
+// nil where the agent is disabled.
+func Components(cfg config.Config, n *node.Node) []supervisor.Component {
+	paths := cfg.Paths()
+	engine := pki.New(cfg)
+	ds := datastore.New(cfg)
+	serving := latest.New[front.API]()
+	endpoint := ds.Endpoint()
+	apiServer := apiserver.New(cfg, apiserver.Inputs{
+		Paths:     paths,
+		Datastore: apiserver.Datastore{URLs: endpoint.URLs, CAFile: endpoint.CAFile, CertFile: endpoint.CertFile, KeyFile: endpoint.KeyFile},
+		Publish:   func(a apiserver.API) { serving.Set(front.API(a)) },
+	})
+	listen := front.New(front.OptionsFor(cfg, paths, serving))
+	list := []supervisor.Component{
+		{Name: certificates, Once: true, Run: engine.Ensure},
+		{Name: renewal, After: []string{certificates}, Run: engine.Run},
+		{Name: store, After: []string{certificates}, Run: ds.Run, Ready: ds.Ready},
+		{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
+		{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
+	}
+	list = append(list, control(cfg)...)
+	if cfg.Components.DisableAgent {
+		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName} {
+			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
+		}
+		return list
+	}
+	// The node part needs an API server that answers, but not one that has
+	// finished everything it does at its start.
+	return append(list, nodePart(cfg, n, apiServer.Serving)...)
+}
+
+// control is what runs beside the API server.
+func control(cfg config.Config) []supervisor.Component {
+	paths := cfg.Paths()
+	cm := controllermanager.New(cfg, controllermanager.Inputs{Paths: paths})
+	sched := scheduler.New(cfg, scheduler.Inputs{Paths: paths})
+	list := []supervisor.Component{
+		{Name: controllerManager, After: []string{api}, Run: cm.Run, Ready: cm.Ready},
+		{Name: schedulerName, After: []string{api}, Run: sched.Run, Ready: sched.Ready},
+	}
+	return list
+}
+
+// nodePart is what makes the machine a node. What talks to the API server
+// waits for it by itself, beside the components that it has to be after.
+func nodePart(cfg config.Config, n *node.Node, serving func(context.Context) error) []supervisor.Component {
+	paths := cfg.Paths()
+	when := func(run func(context.Context) error) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if err := poll.Forever(ctx, serving); err != nil {
+				return nil // stopped before it could begin
+			}
+			return run(ctx)
+		}
+	}
+	imgs := images.New(cfg)
+	list := []supervisor.Component{
+		{Name: payloadName, Once: true, Run: func(ctx context.Context) error {
+			return payload.Unpack(ctx, payload.Dirs{Bin: paths.Bin, CNIBin: paths.CNIBin})
+		}},
+		{Name: containerdName, After: []string{payloadName}, Run: n.Containerd.Run, Ready: n.Containerd.Ready},
+		{Name: imagesName, After: []string{containerdName}, Run: imgs.Run, Ready: imgs.Ready},
+		{Name: kubeletName, After: []string{containerdName, certificates}, Run: when(n.Kubelet.Run), Ready: n.Kubelet.Ready},
+		{Name: proxyName, After: []string{certificates}, Run: when(n.Proxy.Run), Ready: n.Proxy.Ready},
+	}
+	if cfg.Network.Backend == config.BackendNone {
+		return append(list, supervisor.Skipped(networkName, "network.backend is none: bring a CNI plugin"))
+	}
+	return append(list, supervisor.Component{Name: networkName, After: []string{certificates}, Run: when(n.Network.Run), Ready: n.Network.Ready})
+}

@@ -1,0 +1,78 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/containerd/log"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/doctor"
+	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/process"
+	"github.com/kelp-project/kelp/pkg/supervisor"
+	"github.com/kelp-project/kelp/pkg/version"
+)
+
+// Run runs a server until ctx ends or a component fails for good.
+func Run(ctx context.Context, cfg config.Config) error {
+	log.G(ctx).WithField("version", version.Version).WithField("node", cfg.Node.Name).WithField("path", cfg.DataDir).Info("kelp starts")
+	var part *node.Node
+	if !cfg.Components.DisableAgent {
+		var err error
+		if part, err = node.New(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	told := &systemd{}
+	s, err := supervisor.New(Components(cfg, part), supervisor.Options{Changed: told.changed})
+	if err != nil {
+		return err
+	}
+	status := doctor.NewServer(cfg, s.Snapshot)
+	if err := status.Listen(ctx); err != nil {
+		return err
+	}
+	defer status.Close()
+	if err := s.Run(ctx); err != nil {
+		return errors.Join(err, process.Cause(ctx))
+	}
+	return process.Cause(ctx)
+}
+
+// systemd is told how the start goes, and that it is over when the node is
+// ready: packaged components may need some seconds more, and whoever orders
+// a unit after kelp means the node.
+type systemd struct {
+	ready bool
+	line  string
+}
+
+// changed is called by the supervisor, one call at a time.
+func (t *systemd) changed(snap supervisor.Snapshot) {
+	if !t.ready && nodeReady(snap) {
+		t.ready = true
+		process.NotifyReady()
+	}
+	line := "ready"
+	if pending := snap.Pending(); pending != "" {
+		line = "waiting for " + pending
+	}
+	if line != t.line {
+		t.line = line
+		process.NotifyStatus(fmt.Sprintf("%s (%s)", line, time.Since(snap.Started).Round(100*time.Millisecond)))
+	}
+}
+
+// nodeReady says whether API server and node, where there is one, are ready.
+func nodeReady(snap supervisor.Snapshot) bool {
+	for _, c := range snap.Components {
+		needed := c.Name == api || c.Name == kubeletName
+		if needed && c.State != supervisor.Ready && c.State != supervisor.Skipping {
+			return false
+		}
+	}
+	return true
+}
