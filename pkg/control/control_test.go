@@ -28,10 +28,6 @@ import (
 	"github.com/kelp-project/kelp/pkg/pki"
 )
 
-func serverURL(cfg config.Config) string {
-	return fmt.Sprintf("https://127.0.0.1:%d", cfg.API.HTTPSPort)
-}
-
 func freePort(t testing.TB) uint16 {
 	t.Helper()
 	l := must(net.Listen("tcp", "127.0.0.1:0"))(t)
@@ -47,6 +43,8 @@ func testConfig(t testing.TB, kind config.DatastoreKind) (config.Config, config.
 	cfg := config.Default()
 	cfg.DataDir = dir
 	cfg.Node.Name = "test"
+	cfg.Node.IPs = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	cfg.Kubeconfig.Path = filepath.Join(dir, "admin.kubeconfig")
 	cfg.API.HTTPSPort = freePort(t)
 	cfg.API.BindAddress = netip.MustParseAddr("127.0.0.1")
 	cfg.API.AdvertiseAddress = netip.MustParseAddr("192.0.2.1") // loopback is refused
@@ -56,7 +54,20 @@ func testConfig(t testing.TB, kind config.DatastoreKind) (config.Config, config.
 	p := cfg.Paths()
 	p.RunDir = filepath.Join(dir, "run")
 	p.KineSocket = filepath.Join(p.RunDir, "kine.sock")
+	if err := pki.New(cfg).Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	return cfg, p
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
 }
 
 // plane is the components of a control plane, each with a context of its
@@ -151,7 +162,6 @@ func TestControlPlane(t *testing.T) {
 	for _, kind := range []config.DatastoreKind{config.DatastoreSQLite, config.DatastoreEtcd} {
 		t.Run(string(kind), func(t *testing.T) {
 			cfg, paths := testConfig(t, kind)
-			issueAll(t, cfg, paths)
 			p, _ := startPlane(t, cfg, paths)
 			manager := controllermanager.New(cfg, controllermanager.Inputs{Paths: paths})
 			p.start("controller-manager", manager.Run)
@@ -159,16 +169,16 @@ func TestControlPlane(t *testing.T) {
 			p.start("scheduler", sched.Run)
 			p.ready("controller-manager", manager.Ready)
 			p.ready("scheduler", sched.Ready)
-			deploy(t, p, paths)
+			deploy(t, p, cfg)
 			p.stop()
 		})
 	}
 }
 
 // deploy creates a Deployment and waits for its Pod object.
-func deploy(t testing.TB, p *plane, paths config.Paths) {
+func deploy(t testing.TB, p *plane, cfg config.Config) {
 	t.Helper()
-	client := must(kubernetes.NewForConfig(must(clientcmd.BuildConfigFromFlags("", pki.KubeconfigOf(paths, pki.Admin)))(t)))(t)
+	client := must(kubernetes.NewForConfig(must(clientcmd.BuildConfigFromFlags("", cfg.Kubeconfig.Path))(t)))(t)
 	labels := map[string]string{"app": "web"}
 	_, err := client.AppsV1().Deployments("default").Create(p.ctx, &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},

@@ -26,10 +26,10 @@ func Merged(in Inputs) (*args.Set, error) {
 	return set, nil
 }
 
-// config turns the arguments into etcd's own configuration. Flags are set
+// embedConfig turns the arguments into etcd's own configuration. Flags are set
 // through etcd's flag set, which has the parsers; the ones that it only
 // declares are copied by hand, as etcd's main does.
-func config(in Inputs, core zapcore.Core) (*embed.Config, error) {
+func embedConfig(in Inputs, core zapcore.Core) (*embed.Config, error) {
 	set, err := Merged(in)
 	if err != nil {
 		return nil, err

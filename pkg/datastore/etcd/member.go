@@ -30,7 +30,7 @@ func (m *Member) URL() string { return m.in.ClientURL() }
 // Run serves until ctx ends or etcd stops by itself, which is an error. When
 // it returns all files and ports are closed.
 func (m *Member) Run(ctx context.Context) error {
-	cfg, err := config(m.in, &logCore{ctx: ctx})
+	cfg, err := embedConfig(m.in, &logCore{ctx: ctx})
 	if err != nil {
 		return err
 	}
