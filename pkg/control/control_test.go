@@ -162,6 +162,9 @@ func TestControlPlane(t *testing.T) {
 	for _, kind := range []config.DatastoreKind{config.DatastoreSQLite, config.DatastoreEtcd} {
 		t.Run(string(kind), func(t *testing.T) {
 			cfg, paths := testConfig(t, kind)
+			if kind == config.DatastoreSQLite {
+				addUserFiles(t, &cfg)
+			}
 			p, _ := startPlane(t, cfg, paths)
 			manager := controllermanager.New(cfg, controllermanager.Inputs{Paths: paths})
 			p.start("controller-manager", manager.Run)
@@ -169,16 +172,20 @@ func TestControlPlane(t *testing.T) {
 			p.start("scheduler", sched.Run)
 			p.ready("controller-manager", manager.Ready)
 			p.ready("scheduler", sched.Ready)
-			deploy(t, p, cfg)
+			client := must(kubernetes.NewForConfig(must(clientcmd.BuildConfigFromFlags("", cfg.Kubeconfig.Path))(t)))(t)
+			deploy(t, p, client)
+			strangers(t, cfg, paths)
+			if kind == config.DatastoreSQLite {
+				userFilesApply(t, p, cfg, client)
+			}
 			p.stop()
 		})
 	}
 }
 
 // deploy creates a Deployment and waits for its Pod object.
-func deploy(t testing.TB, p *plane, cfg config.Config) {
+func deploy(t testing.TB, p *plane, client kubernetes.Interface) {
 	t.Helper()
-	client := must(kubernetes.NewForConfig(must(clientcmd.BuildConfigFromFlags("", cfg.Kubeconfig.Path))(t)))(t)
 	labels := map[string]string{"app": "web"}
 	_, err := client.AppsV1().Deployments("default").Create(p.ctx, &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: "web"},
