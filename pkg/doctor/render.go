@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/kelp-project/kelp/pkg/supervisor"
 )
 
 // Table writes a status for people.
@@ -23,11 +25,14 @@ func Table(w io.Writer, st Status, now time.Time) error {
 			after = fmt.Sprintf("%.2fs", c.ReadyAfter)
 		}
 		note := c.Reason
+		if len(c.WaitingFor) > 0 {
+			note = "for " + strings.Join(c.WaitingFor, ", ")
+		}
 		if c.LastError != "" {
 			note, _, _ = strings.Cut(c.LastError, "\n")
 		}
 		state := string(c.State)
-		if c.Once && c.LastError == "" && c.ReadyAfter > 0 {
+		if c.Once && c.State == supervisor.Ready {
 			state = "done"
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", c.Name, state, short(now.Sub(c.Since)), after, note)

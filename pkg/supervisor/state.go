@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ const (
 	Ready    State = "ready"
 	Degraded State = "degraded" // was ready, and its probe fails now
 	Stopping State = "stopping"
-	Stopped  State = "stopped" // also a step that has ended well
+	Stopped  State = "stopped"
 	Failed   State = "failed"
 	Skipping State = "skipped" // not run in this mode
 )
@@ -26,19 +27,26 @@ type Status struct {
 	Name       string    `json:"name"`
 	State      State     `json:"state"`
 	Since      time.Time `json:"since"`                // when it came into this state
-	Reason     string    `json:"reason,omitempty"`     // whom it waits for, or why it is skipped
+	WaitingFor []string  `json:"waitingFor,omitempty"` // of those it comes after, who is not ready
+	Reason     string    `json:"reason,omitempty"`     // why it is skipped, or was never started
 	Started    time.Time `json:"started,omitzero"`     // when Run was called
 	ReadyAfter float64   `json:"readyAfter,omitempty"` // seconds from Run being called to ready, the first time
+	Lapses     int       `json:"lapses,omitempty"`     // how often it was ready and then was not
 	LastError  string    `json:"lastError,omitempty"`  // of its last probe that failed, or of Run
-	Once       bool      `json:"once,omitempty"`
+	Once       bool      `json:"once,omitempty"`       // a step, which is ready when it has ended
 }
 
-// ok says that nobody needs to wait for or look at this component.
-func (s Status) ok() bool {
-	return s.State == Ready || s.State == Skipping || s.Once && s.State == Stopped && s.LastError == ""
+// OK says that nobody needs to wait for this component or to look at it.
+func (s Status) OK() bool { return s.State == Ready || s.State == Skipping }
+
+// sameAs says whether there is nothing new to tell. WaitingFor follows from
+// other components' states.
+func (s Status) sameAs(o Status) bool {
+	return s.State == o.State && s.Reason == o.Reason && s.LastError == o.LastError
 }
 
-// Snapshot is the state of all components at one moment.
+// Snapshot is the state of all components at one moment, in the order in
+// which they were given.
 type Snapshot struct {
 	Started    time.Time `json:"started"`              // of the supervisor
 	ReadyAfter float64   `json:"readyAfter,omitempty"` // seconds until all were ready, the first time
@@ -47,17 +55,36 @@ type Snapshot struct {
 
 // Ready says whether every component is ready.
 func (s Snapshot) Ready() bool {
-	return len(s.Components) > 0 && !slices.ContainsFunc(s.Components, func(c Status) bool { return !c.ok() })
+	return len(s.Components) > 0 && !slices.ContainsFunc(s.Components, func(c Status) bool { return !c.OK() })
 }
 
-// Pending names the components that are not ready, with what they wait for.
+// Pending names the components that are not ready, without those that only
+// wait for others: they say nothing that the others do not.
 func (s Snapshot) Pending() string {
 	var names []string
 	for _, c := range s.Components {
-		// Who waits for another one says nothing that the other does not.
-		if !c.ok() && c.State != Waiting {
+		if !c.OK() && c.State != Waiting {
 			names = append(names, c.Name)
 		}
 	}
 	return strings.Join(names, ", ")
+}
+
+// Line says in one line how it goes: "waiting for datastore (12 s)". It is
+// what systemctl status shows.
+func (s Snapshot) Line(now time.Time) string {
+	stopping := slices.ContainsFunc(s.Components, func(c Status) bool { return c.State == Stopping || c.State == Stopped || c.State == Failed })
+	switch {
+	case s.Ready():
+		return fmt.Sprintf("ready: %d components, after %.1f s", len(s.Components), s.ReadyAfter)
+	case stopping:
+		return "stopping: " + s.Pending()
+	}
+	oldest := now
+	for _, c := range s.Components {
+		if (c.State == Starting || c.State == Degraded) && c.Since.Before(oldest) {
+			oldest = c.Since
+		}
+	}
+	return fmt.Sprintf("waiting for %s (%d s)", s.Pending(), int(now.Sub(oldest).Seconds()))
 }

@@ -32,7 +32,7 @@ func (s *Supervisor) stop(ctx context.Context) error {
 					return
 				}
 			}
-			s.stopOne(ctx, p, gone)
+			s.stopOne(p, gone)
 		})
 	}
 	ended := make(chan struct{})
@@ -51,7 +51,7 @@ func (s *Supervisor) stop(ctx context.Context) error {
 }
 
 // stopOne ends one component, whose dependents have ended.
-func (s *Supervisor) stopOne(ctx context.Context, p *part, gone <-chan struct{}) {
+func (s *Supervisor) stopOne(p *part, gone <-chan struct{}) {
 	select {
 	case <-p.ended:
 		return
@@ -69,8 +69,8 @@ func (s *Supervisor) stopOne(ctx context.Context, p *part, gone <-chan struct{})
 	case <-p.ended:
 	case <-gone:
 	case <-deadline.C:
-		log.G(ctx).WithField("component", p.Name).WithField("took", stopDeadline).Warn("component does not stop")
-		// Who is depended on by it is stopped all the same.
+		log.G(p.ctx).WithField("took", stopDeadline).Warn("does not stop")
+		// What it depends on is stopped all the same.
 		p.abandon()
 	}
 }
@@ -86,6 +86,7 @@ func (s *Supervisor) dependents(p *part) []*part {
 	return found
 }
 
+// running names the parts whose Run has not returned.
 func (s *Supervisor) running() []string {
 	var names []string
 	for _, p := range s.parts {
