@@ -41,8 +41,7 @@ type Containerd struct {
 
 // New returns containerd, not yet running. It must be called when the log has
 // been set up and nothing else runs yet: what containerd says outside of any
-// context, three lines at info for each change of a pod, goes to the package
-// variable log.L, which is replaced by one that begins at warnings.
+// context goes to the package variable log.L, which is replaced by a quiet one.
 func New(cfg config.Config, in Inputs) *Containerd {
 	log.L = log.G(quiet(context.Background()))
 	return &Containerd{cfg: cfg, in: in}

@@ -8,16 +8,16 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// quiet raises the level of ctx's logger from info to warn and drops warnings
-// that say nothing.
+// quiet raises the level of ctx's logger to warn, unless somebody debugs, and
+// drops warnings that say nothing.
 func quiet(ctx context.Context) context.Context {
 	entry := log.G(ctx)
-	if entry.Logger.GetLevel() != logrus.InfoLevel {
+	if entry.Logger.IsLevelEnabled(logrus.DebugLevel) {
 		return ctx
 	}
 	logger := &logrus.Logger{
 		Out: entry.Logger.Out, Hooks: entry.Logger.Hooks, Formatter: telling{entry.Logger.Formatter},
-		Level: logrus.WarnLevel, ExitFunc: entry.Logger.ExitFunc,
+		Level: min(entry.Logger.GetLevel(), logrus.WarnLevel), ExitFunc: entry.Logger.ExitFunc,
 	}
 	return log.WithLogger(ctx, logger.WithFields(entry.Data))
 }

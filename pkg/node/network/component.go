@@ -97,26 +97,28 @@ func (n *Network) Ready(context.Context) error {
 	return nil
 }
 
-// writeConflist puts the CNI configuration in place with one rename from the
-// directory above: containerd watches the directory itself, and complains of
-// a temporary file in it.
+// writeConflist puts the CNI configuration in place. containerd watches the
+// directory: it tries to load whatever is written there, and ignores what
+// appears. So the file is written above the directory, moved into it, and
+// gets its name by a second move within it, which containerd heeds.
 func (n *Network) writeConflist(node Node) error {
 	text, err := Conflist(n.cfg, n.in, node)
 	if err != nil {
 		return err
 	}
 	dir := n.cfg.Paths().CNIConf
-	target, draft := filepath.Join(dir, conflistName), filepath.Join(filepath.Dir(dir), conflistName)
+	target := filepath.Join(dir, conflistName)
 	if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("create CNI directory: %w", err)
 	}
-	if err := atomicfile.Write(draft, text, 0o644); err != nil {
+	above, within := filepath.Join(filepath.Dir(dir), conflistName), filepath.Join(dir, ".draft")
+	if err := atomicfile.Write(above, text, 0o644); err != nil {
 		return err
 	}
-	if err := os.Rename(draft, target); err != nil {
+	if err := errors.Join(os.Rename(above, within), os.Rename(within, target)); err != nil {
 		return fmt.Errorf("put CNI configuration in place: %w", err)
 	}
 	return atomicfile.SyncDir(dir)
