@@ -53,8 +53,7 @@ func (c *ControllerManager) options() (*options.KubeControllerManagerOptions, fl
 	return opts, all, set, nil
 }
 
-// Run runs the controllers until ctx ends. It can be called once per
-// process.
+// Run runs the controllers until ctx ends.
 func (c *ControllerManager) Run(ctx context.Context) error {
 	opts, all, set, err := c.options()
 	if err != nil {

@@ -6,6 +6,6 @@
 // What upstream makes difficult: its command installs signal handlers, so
 // app.Run is called with a configuration made from its flag sets; it asks
 // the API for its health once a second, so it is best started when the API
-// is ready; and the name of its informers is taken for the life of the
-// process, so Run works once per process.
+// is ready; and twenty requests a second, its default, make the forty
+// controllers wait five seconds for their identities.
 package controllermanager
