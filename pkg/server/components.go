@@ -8,6 +8,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/control/controllermanager"
 	"github.com/kelp-project/kelp/pkg/control/scheduler"
 	"github.com/kelp-project/kelp/pkg/datastore"
+	"github.com/kelp-project/kelp/pkg/deploy"
 	"github.com/kelp-project/kelp/pkg/front"
 	"github.com/kelp-project/kelp/pkg/images"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
@@ -75,9 +76,11 @@ func control(cfg config.Config) []supervisor.Component {
 	paths := cfg.Paths()
 	cm := controllermanager.New(cfg, controllermanager.Inputs{Paths: paths})
 	sched := scheduler.New(cfg, scheduler.Inputs{Paths: paths})
+	dep := deploy.New(cfg, deploy.Inputs{Kubeconfig: pki.KubeconfigOf(paths, pki.Kelp)})
 	list := []supervisor.Component{
 		{Name: controllerManager, After: []string{api}, Run: cm.Run, Ready: cm.Ready},
 		{Name: schedulerName, After: []string{api}, Run: sched.Run, Ready: sched.Ready},
+		{Name: deployName, After: []string{api}, Run: dep.Run, Ready: dep.Ready},
 	}
 	return list
 }

@@ -1,0 +1,203 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// work is one file in one pass.
+type work struct {
+	file File
+	docs []Document
+	err  error // all problems of the file
+	refs []Ref // of docs, by index, as soon as they are applied
+	mu   sync.Mutex
+}
+
+func (w *work) fail(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = errors.Join(w.err, err)
+}
+
+// pass brings the cluster to what is on disk, for the files that need it. It
+// reports whether something has to be tried again.
+func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error) {
+	if d.known == nil {
+		if d.known, err = d.cluster.addons(ctx); err != nil {
+			return true, err
+		}
+	}
+	d.cluster.fresh = sync.Once{}
+	var todo []*work
+	for _, f := range files {
+		if d.settled(f) {
+			continue
+		}
+		w := &work{file: f}
+		if !f.Skipped {
+			w.err = f.Err
+			if w.err == nil {
+				w.docs, w.err = Parse(f.Path, f.Data)
+			}
+			w.refs = make([]Ref, len(w.docs))
+		}
+		todo = append(todo, w)
+	}
+	d.applyAll(ctx, todo)
+	for _, w := range todo {
+		if ctx.Err() != nil {
+			return true, ctx.Err()
+		}
+		if err := d.conclude(ctx, w); err != nil {
+			// Not found: the definition of Addons was applied in this pass,
+			// and is served in a moment.
+			at := logrus.WarnLevel
+			if apierrors.IsNotFound(err) {
+				at = logrus.DebugLevel
+			}
+			log.G(ctx).WithError(err).WithField("path", w.file.Path).Log(at, "state of a manifest was not written")
+			again = true
+		}
+		again = again || w.err != nil
+	}
+	gone, err := d.forget(ctx, files)
+	return again || gone, err
+}
+
+// settled says that the file was applied, as it is, since kelp started.
+func (d *Deploy) settled(f File) bool {
+	a, ok := d.done[f.Path]
+	return ok && a.Hash == f.Hash && a.State != Failed && (a.State == Skipped) == f.Skipped
+}
+
+// applyAll applies the documents of all files, phase by phase.
+func (d *Deploy) applyAll(ctx context.Context, todo []*work) {
+	type item struct{ w, doc int }
+	var items []item
+	var refs []Ref
+	for n, w := range todo {
+		for i, doc := range w.docs {
+			items = append(items, item{n, i})
+			refs = append(refs, refOf(doc.Object))
+		}
+	}
+	for _, group := range inPhases(refs, false) {
+		_ = each(group, func(i int) error { // every error is its file's
+			w, doc := todo[items[i].w], todo[items[i].w].docs[items[i].doc]
+			ref, err := d.cluster.apply(ctx, doc.Object)
+			if err != nil {
+				w.fail(fmt.Errorf("%s: document %d, line %d: %s: %w", w.file.Path, doc.Number, doc.Line, refOf(doc.Object), err))
+				return nil
+			}
+			w.refs[items[i].doc] = ref
+			return nil
+		})
+	}
+}
+
+// conclude prunes what the file no longer holds, and writes its Addon.
+func (d *Deploy) conclude(ctx context.Context, w *work) error {
+	path := w.file.Path
+	before := d.known[path]
+	now := Addon{Name: addonName(path), File: path, Hash: w.file.Hash, Applied: time.Now(), State: Applied}
+	made := slices.DeleteFunc(slices.Clone(w.refs), func(r Ref) bool { return r.Kind == "" })
+	var pruned []Ref
+	switch {
+	case w.file.Skipped:
+		now.State, now.Objects = Skipped, before.Objects
+	case w.err == nil:
+		pruned = stale(before.Objects, made, func(r Ref) bool { return d.claimed(path, r) })
+		if err := d.cluster.removeAll(ctx, pruned); err != nil {
+			w.err = err
+			made = merge(made, pruned)
+		}
+		now.Objects = sorted(made)
+	default:
+		now.Objects = merge(before.Objects, made)
+	}
+	if w.err != nil {
+		now.State, now.Message = Failed, w.err.Error()
+	}
+	if other, r, twice := d.contested(path, made); twice {
+		now.Message = fmt.Sprintf("%s is also in %s: the file that is applied last wins", r, other)
+	}
+	d.done[path] = now
+	if now.same(before) {
+		return nil
+	}
+	d.tell(ctx, now, pruned)
+	d.known[path] = now
+	uid, err := d.cluster.writeAddon(ctx, now)
+	if err != nil {
+		delete(d.done, path) // so that it is written in the next pass
+		d.known[path] = before
+		return err
+	}
+	message := now.Message
+	if message == "" {
+		message = fmt.Sprintf("%d objects, %d pruned", len(now.Objects), len(pruned))
+	}
+	return d.cluster.event(ctx, now, uid, string(now.State), message)
+}
+
+func (d *Deploy) tell(ctx context.Context, a Addon, pruned []Ref) {
+	entry := log.G(ctx).WithField("path", a.File).WithField("objects", len(a.Objects))
+	switch {
+	case a.State == Failed:
+		entry.WithField("error", a.Message).Warn("manifest failed")
+	case len(pruned) > 0:
+		entry.WithField("pruned", len(pruned)).Info("manifest applied")
+	default:
+		entry.Debug("manifest applied")
+	}
+}
+
+// claimed says whether another file has the object.
+func (d *Deploy) claimed(path string, r Ref) bool {
+	for other, a := range d.known {
+		if other != path && slices.ContainsFunc(a.Objects, r.same) {
+			return true
+		}
+	}
+	return false
+}
+
+// contested finds an object of a file that another file has, too.
+func (d *Deploy) contested(path string, refs []Ref) (other string, r Ref, found bool) {
+	for _, r := range refs {
+		for other, a := range d.known {
+			if other != path && a.State != Skipped && slices.ContainsFunc(a.Objects, r.same) {
+				return other, r, true
+			}
+		}
+	}
+	return "", Ref{}, false
+}
+
+// forget removes what deleted files had made.
+func (d *Deploy) forget(ctx context.Context, files []File) (again bool, err error) {
+	for path, a := range d.known {
+		if slices.ContainsFunc(files, func(f File) bool { return f.Path == path }) {
+			continue
+		}
+		gone := stale(a.Objects, nil, func(r Ref) bool { return d.claimed(path, r) })
+		if err := errors.Join(d.cluster.removeAll(ctx, gone), d.cluster.removeAddon(ctx, a.Name)); err != nil {
+			log.G(ctx).WithError(err).WithField("path", path).Warn("objects of a deleted manifest remain")
+			again = true
+			continue
+		}
+		log.G(ctx).WithField("path", path).WithField("pruned", len(gone)).Info("manifest removed")
+		delete(d.known, path)
+		delete(d.done, path)
+	}
+	return again, nil
+}
