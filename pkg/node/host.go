@@ -5,11 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/containerd/cgroups/v3"
 	"github.com/containerd/containerd/v2/pkg/cap"
@@ -24,8 +27,11 @@ import (
 type Host struct {
 	// SystemdCgroup says that cgroups are asked from systemd.
 	SystemdCgroup bool
-	// LowerOOMScore says that the process may lower an OOM score.
-	LowerOOMScore bool
+	// OOMScoreAdj is the process's own score where it may not lower one, for
+	// want of CAP_SYS_RESOURCE.
+	OOMScoreAdj *int32
+	// MaxOpenFiles is the limit of open files where it may not be raised.
+	MaxOpenFiles int64
 	// Runtimes are the OCI runtimes beside runc.
 	Runtimes []containerd.Runtime
 	// NFTables says that packet rules are made with nft.
@@ -47,11 +53,13 @@ func Observe(ctx context.Context, cfg config.Config) (Host, error) {
 	loadModules(ctx, cfg.Network.Backend)
 	h := Host{
 		SystemdCgroup:     systemdCgroup(cgroups.Mode(), exists("/run/systemd/system")),
-		LowerOOMScore:     capable("CAP_SYS_RESOURCE"),
 		Runtimes:          containerd.Runtimes(exec.LookPath),
 		ConntrackLimits:   writable("/proc/sys/net/netfilter/nf_conntrack_max") && writable("/sys/module/nf_conntrack/parameters/hashsize"),
 		ConntrackTimeouts: writable("/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established"),
 		ResolvConf:        resolvConf(os.ReadFile),
+	}
+	if !capable("CAP_SYS_RESOURCE") {
+		h.OOMScoreAdj, h.MaxOpenFiles = oomScoreAdj("/proc/self/oom_score_adj"), openFiles()
 	}
 	if _, err := knftables.New(knftables.IPv4Family, "kelp-probe"); err == nil {
 		h.NFTables = true
@@ -128,6 +136,26 @@ func usable(text []byte) bool {
 func capable(name string) bool {
 	have, err := cap.Current()
 	return err == nil && slices.Contains(have, name)
+}
+
+// oomScoreAdj reads a process's score; 0, which is everybody's, if it cannot.
+func oomScoreAdj(path string) *int32 {
+	score := new(int32)
+	if text, err := os.ReadFile(path); err == nil {
+		if n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 32); err == nil {
+			*score = int32(n)
+		}
+	}
+	return score
+}
+
+// openFiles is the hard limit of open files, 0 if it is not known.
+func openFiles() int64 {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return 0
+	}
+	return int64(min(limit.Max, math.MaxInt64))
 }
 
 func exists(path string) bool {

@@ -37,7 +37,7 @@ func New(ctx context.Context, cfg config.Config) (*Node, error) {
 func containerdInputs(host Host) containerd.Inputs {
 	return containerd.Inputs{
 		SystemdCgroup:       host.SystemdCgroup,
-		RestrictOOMScoreAdj: !host.LowerOOMScore,
+		RestrictOOMScoreAdj: host.OOMScoreAdj != nil,
 		Runtimes:            host.Runtimes,
 	}
 }
@@ -57,6 +57,9 @@ func kubeletInputs(cfg config.Config, host Host) kubelet.Inputs {
 		ClientCA:   pki.FilesOf(p, pki.Kubelet).CA,
 		Kubeconfig: pki.KubeconfigOf(p, pki.Kubelet),
 		ResolvConf: host.ResolvConf,
+
+		OOMScoreAdj:  host.OOMScoreAdj,
+		MaxOpenFiles: host.MaxOpenFiles,
 	}
 	if in.ResolvConf == "" {
 		in.ResolvConf, in.WriteResolvConf = filepath.Join(p.RunDir, "resolv.conf"), true
@@ -67,6 +70,8 @@ func kubeletInputs(cfg config.Config, host Host) kubelet.Inputs {
 func proxyInputs(cfg config.Config, host Host) proxy.Inputs {
 	return proxy.Inputs{
 		Kubeconfig:        pki.KubeconfigOf(cfg.Paths(), pki.Proxy),
+		OwnNode:           pki.KubeconfigOf(cfg.Paths(), pki.Kubelet),
+		OOMScoreAdj:       host.OOMScoreAdj,
 		NFTables:          host.NFTables,
 		ConntrackLimits:   host.ConntrackLimits,
 		ConntrackTimeouts: host.ConntrackTimeouts,

@@ -22,12 +22,14 @@ func quiet(ctx context.Context) context.Context {
 	return log.WithLogger(ctx, logger.WithFields(entry.Data))
 }
 
-// harmless are the beginnings of warnings that every start would log.
-var harmless = []string{
+// harmless are warnings that every start would log, by how they begin and end.
+var harmless = []struct{ start, end string }{
 	// Most file systems have none, and nobody has asked for it.
-	"failed check for fsverity support",
+	{"failed check for fsverity support", ""},
+	// Packaged images are unpacked in the background, or when a pod wants one.
+	{"The image ", " is not unpacked."},
 	// There is no CNI configuration before the node's first pod CIDR.
-	"failed to load cni during init",
+	{"failed to load cni during init", ""},
 }
 
 // telling is a formatter that makes nothing of what is harmless.
@@ -35,8 +37,8 @@ type telling struct{ logrus.Formatter }
 
 // Format is logrus's.
 func (f telling) Format(e *logrus.Entry) ([]byte, error) {
-	for _, start := range harmless {
-		if strings.HasPrefix(e.Message, start) {
+	for _, h := range harmless {
+		if strings.HasPrefix(e.Message, h.start) && strings.HasSuffix(e.Message, h.end) {
 			return nil, nil
 		}
 	}

@@ -38,6 +38,9 @@ type Kubelet struct {
 	health http.Client
 	listen atomic.Pointer[string] // where /healthz is, "" if switched off
 
+	began   time.Time   // set before listen
+	renewed atomic.Bool // the node's lease was renewed since
+
 	mu     sync.Mutex
 	client kubernetes.Interface
 }
@@ -80,6 +83,7 @@ func (k *Kubelet) Run(ctx context.Context) error {
 	if server.HealthzPort > 0 {
 		address = net.JoinHostPort(server.HealthzBindAddress, strconv.Itoa(int(server.HealthzPort)))
 	}
+	k.began = time.Now()
 	k.listen.Store(&address)
 	return run(ctx, server)
 }
@@ -94,6 +98,9 @@ func (k *Kubelet) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := k.renews(ctx, client); err != nil {
+		return err
+	}
 	node, err := client.CoreV1().Nodes().Get(ctx, k.cfg.Node.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("read node: %w", err)
@@ -106,6 +113,23 @@ func (k *Kubelet) Ready(ctx context.Context) error {
 		}
 	}
 	return errors.New("node has no status yet")
+}
+
+// renews says whether this kubelet, and not only the one before a restart,
+// has told the API server that it lives.
+func (k *Kubelet) renews(ctx context.Context, client kubernetes.Interface) error {
+	if k.renewed.Load() {
+		return nil
+	}
+	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, k.cfg.Node.Name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("read the node's lease: %w", err)
+	}
+	if lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Time.Before(k.began) {
+		return errors.New("the kubelet has not renewed the node's lease yet")
+	}
+	k.renewed.Store(true)
+	return nil
 }
 
 func (k *Kubelet) healthy(ctx context.Context) error {

@@ -25,6 +25,10 @@ type Inputs struct {
 	Kubeconfig string
 	// ResolvConf is the file from which pods get the host's resolvers.
 	ResolvConf string
+	// OOMScoreAdj is the process's score where it may not be lowered.
+	OOMScoreAdj *int32
+	// MaxOpenFiles is the limit of open files where it may not be raised.
+	MaxOpenFiles int64
 	// WriteResolvConf is set on a host without a resolver that pods could
 	// reach: Run writes ResolvConf with the node's own address in it. Where
 	// nothing listens there, a question fails at once instead of timing out.
@@ -34,6 +38,9 @@ type Inputs struct {
 // maxParallelPulls bounds the pulls at one time: enough that a slow image
 // does not hold up the others, few enough for a small disk.
 const maxParallelPulls = 5
+
+// defaultOpenFiles is upstream's, to which 0 is defaulted.
+const defaultOpenFiles = 1_000_000
 
 // Configuration is the kubelet's configuration as kelp computes it, before
 // drop-ins. What is not set has upstream's default.
@@ -72,6 +79,9 @@ func Configuration(cfg config.Config, in Inputs) *kubeletv1beta1.KubeletConfigur
 		VolumePluginDir:          filepath.Join(p.KubeletRoot, "volumeplugins"), // upstream's is under /usr
 		SerializeImagePulls:      ptr.To(false),
 		MaxParallelImagePulls:    ptr.To[int32](maxParallelPulls),
+
+		OOMScoreAdj:  in.OOMScoreAdj,
+		MaxOpenFiles: min(in.MaxOpenFiles, defaultOpenFiles),
 
 		FailCgroupV1: ptr.To(false),
 		// Swap on the host stops nothing; pods do not get any (NoSwap).

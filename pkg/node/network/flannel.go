@@ -22,6 +22,7 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/nodewatch"
 )
 
 // annotationPrefix is where flannel keeps its part of a Node, the same as
@@ -109,6 +110,9 @@ func subnetManager(ctx context.Context, cfg config.Config, in Inputs) (subnet.Ma
 		return nil, fmt.Errorf("tell flannel the node's name: %w", err)
 	}
 	defer os.Unsetenv("NODE_NAME")
+	if err := nodewatch.Allowed(ctx, in.Kubeconfig, "/api/v1/nodes?limit=1"); err != nil {
+		return nil, err
+	}
 	manager, err := kube.NewSubnetManager(ctx, "", in.Kubeconfig, annotationPrefix, file, false)
 	if err != nil {
 		return nil, fmt.Errorf("start flannel's subnet manager: %w", err)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -16,12 +17,17 @@ import (
 type Inputs struct {
 	// Kubeconfig is how kube-proxy reaches the API server.
 	Kubeconfig string
+	// OwnNode is the kubelet's kubeconfig, which is allowed to see this node
+	// from the first moment.
+	OwnNode string
 	// NFTables says that the host has nft; otherwise iptables is used.
 	NFTables bool
 	// ConntrackLimits says that the number of tracked connections may be set.
 	ConntrackLimits bool
 	// ConntrackTimeouts says that the timeouts of connections may be set.
 	ConntrackTimeouts bool
+	// OOMScoreAdj is the process's score where it may not be lowered.
+	OOMScoreAdj *int32
 }
 
 // Args are kube-proxy's flags as kelp computes them, with the user's merged
@@ -49,6 +55,9 @@ func Args(cfg config.Config, in Inputs) (*args.Set, error) {
 	if !in.ConntrackTimeouts {
 		s.Config("conntrack-tcp-timeout-established", "0")
 		s.Config("conntrack-tcp-timeout-close-wait", "0")
+	}
+	if in.OOMScoreAdj != nil {
+		s.Config("oom-score-adj", strconv.Itoa(int(*in.OOMScoreAdj)))
 	}
 	s.Refused("config", "give single arguments; with a file kube-proxy would ignore them")
 	s.Refused("write-config-to", "kube-proxy would end, and kelp with it")

@@ -49,7 +49,7 @@ func (p *Proxy) Run(ctx context.Context) error {
 	if err := o.Validate(); err != nil {
 		return fmt.Errorf("check kube-proxy configuration: %w", err)
 	}
-	if _, err := nodewatch.Until(ctx, p.in.Kubeconfig, p.cfg.Node.Name, hasAddress); err != nil {
+	if err := p.wait(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -67,6 +67,14 @@ func (p *Proxy) Run(ctx context.Context) error {
 	case err := <-ended:
 		return fmt.Errorf("run kube-proxy: %w", err)
 	}
+}
+
+// wait returns when the node has an address and kube-proxy its role.
+func (p *Proxy) wait(ctx context.Context) error {
+	if _, err := nodewatch.Until(ctx, p.in.OwnNode, p.cfg.Node.Name, hasAddress); err != nil {
+		return err
+	}
+	return nodewatch.Allowed(ctx, p.in.Kubeconfig, "/api/v1/services?limit=1")
 }
 
 // Ready asks kube-proxy whether its rules are up to date.
