@@ -16,6 +16,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/node"
 	"github.com/kelp-project/kelp/pkg/payload"
 	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/servicelb"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 )
 
@@ -82,7 +83,11 @@ func control(cfg config.Config) []supervisor.Component {
 		{Name: schedulerName, After: []string{api}, Run: sched.Run, Ready: sched.Ready},
 		{Name: deployName, After: []string{api}, Run: dep.Run, Ready: dep.Ready},
 	}
-	return list
+	if cfg.Disabled(serviceLB) {
+		return append(list, supervisor.Skipped(serviceLB, "disabled"))
+	}
+	lb := servicelb.New(cfg, servicelb.Inputs{Kubeconfig: pki.KubeconfigOf(paths, pki.Kelp)})
+	return append(list, supervisor.Component{Name: serviceLB, After: []string{api}, Run: lb.Run, Ready: lb.Ready})
 }
 
 // nodePart is what makes the machine a node. What talks to the API server
