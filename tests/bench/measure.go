@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,6 +25,7 @@ type Figures struct {
 	FirstPod      float64 `json:"firstPodRunningSeconds"`
 	PackagedReady float64 `json:"packagedReadySeconds,omitempty"`
 	RestartReady  float64 `json:"restartReadySeconds"`
+	Failures      int     `json:"processesThatFailedWhileStarting"`
 
 	Daemons Usage `json:"daemons"` // the process, or the separate processes
 	Shims   Usage `json:"shims"`   // containerd's shims
@@ -121,12 +123,30 @@ func (m *subject) start(ctx context.Context, f *Figures) error {
 	if err != nil {
 		return err
 	}
+	if f.Failures, err = m.failures(ctx); err != nil {
+		return err
+	}
 	now := int64(0)
 	err = m.client.CoreV1().Pods("default").Delete(ctx, "first", metav1.DeleteOptions{GracePeriodSeconds: &now})
 	if err != nil {
 		return fmt.Errorf("delete the first pod: %w", err)
 	}
 	return pause(ctx, time.Until(began.Add(m.settle)))
+}
+
+// failures counts how often systemd had to start a unit anew.
+func (m *subject) failures(ctx context.Context) (int, error) {
+	total := 0
+	for _, u := range m.system.units() {
+		out, err := m.host.Run(ctx, "systemctl", "show", "--property=NRestarts", "--value", u)
+		if err != nil {
+			return 0, err
+		}
+		if n, err := strconv.Atoi(strings.TrimSpace(out)); err == nil { // a target has none
+			total += n
+		}
+	}
+	return total, nil
 }
 
 // pause is not a wait for something: the time itself is what is wanted.

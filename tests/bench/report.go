@@ -54,6 +54,7 @@ var rows = []row{
 	{"start: node Ready, s", func(f Figures) float64 { return f.NodeReady }, "%.2f", true},
 	{"start: first pod Running, s", func(f Figures) float64 { return f.FirstPod }, "%.2f", true},
 	{"start: packaged components Ready, s", func(f Figures) float64 { return f.PackagedReady }, "%.2f", false},
+	{"start: processes that failed and were started anew", func(f Figures) float64 { return float64(f.Failures) }, "%.0f", false},
 	{"restart with 40 pods: Ready, s", func(f Figures) float64 { return f.RestartReady }, "%.2f", true},
 	{"idle: anonymous memory, daemons, MB", func(f Figures) float64 { return f.Daemons.Anonymous }, "%.0f", true},
 	{"idle: anonymous memory, with shims and pods, MB", func(f Figures) float64 {
