@@ -2,72 +2,98 @@ package process
 
 import (
 	"fmt"
-	"regexp"
-	"runtime"
 	"strings"
 
 	"github.com/go-logr/logr"
 	"github.com/sirupsen/logrus"
+	"k8s.io/klog/v2"
 )
 
-// sink is where klog's lines, contextual ones included, go into the log.
-type sink struct {
-	depth  int
-	values []any
-	name   string
+// setupKlog sends klog's lines to logrus's standard logger.
+func setupKlog() {
+	klog.SetLoggerWithOptions(logr.New(sink{}), klog.ContextualLogger(true), klog.WriteKlogBuffer(writeKlog))
 }
 
-var _ logr.CallDepthLogSink = sink{}
+// klogLevels is what klog's severities, by the letter that a line begins
+// with, are in kelp's log.
+var klogLevels = map[byte]logrus.Level{
+	'I': logrus.DebugLevel,
+	'W': logrus.DebugLevel,
+	'E': logrus.WarnLevel,
+	'F': logrus.ErrorLevel,
+}
 
-// Init is logr's: how many frames logr itself adds.
-func (s sink) Init(info logr.RuntimeInfo) {}
+// writeKlog takes a line that is not structured, with klog's header:
+// "E1123 14:03:46.558861     107 reflector.go:166] message". klog's lock is
+// held: nothing in here may use klog.
+func writeKlog(line []byte) {
+	header, msg, ok := strings.Cut(string(line), "] ")
+	if !ok || header == "" {
+		header, msg = "E", string(line)
+	}
+	at, known := klogLevels[header[0]]
+	if !known {
+		at = logrus.WarnLevel
+	}
+	emit(at, strings.TrimRight(msg, "\n"), nil, nil)
+}
+
+// sink is where klog's structured and contextual lines go into the log.
+type sink struct{ values []any }
+
+var _ logr.LogSink = sink{}
+
+// Init is logr's.
+func (s sink) Init(logr.RuntimeInfo) {}
 
 // Enabled leaves the choice to klog's own verbosity, unless nobody listens.
 func (s sink) Enabled(int) bool { return logrus.IsLevelEnabled(logrus.DebugLevel) }
 
 // Info writes what upstream calls info as debug.
 func (s sink) Info(_ int, msg string, keysAndValues ...any) {
-	if logrus.IsLevelEnabled(logrus.DebugLevel) {
-		s.entry(keysAndValues).Debug(strings.TrimSuffix(msg, "\n"))
-	}
+	emit(klogLevels['I'], msg, nil, s.with(keysAndValues))
 }
 
-// Error writes an error, or debug if it is known to say nothing of use.
+// Error writes an error as a warning, or debug if it is known to be none.
 func (s sink) Error(err error, msg string, keysAndValues ...any) {
-	entry := s.entry(keysAndValues)
-	if err != nil {
-		entry = entry.WithError(err)
-	}
-	at := logrus.WarnLevel
-	if harmless(msg, err) {
-		at = logrus.DebugLevel
-	}
-	entry.Log(at, strings.TrimSuffix(msg, "\n"))
+	emit(klogLevels['E'], msg, err, s.with(keysAndValues))
 }
 
 // WithValues is logr's.
 func (s sink) WithValues(keysAndValues ...any) logr.LogSink {
-	s.values = append(s.values[:len(s.values):len(s.values)], keysAndValues...)
-	return s
+	return sink{values: s.with(keysAndValues)}
 }
 
-// WithName is logr's.
-func (s sink) WithName(name string) logr.LogSink { s.name = name; return s }
+// WithName is logr's. The component's name says enough.
+func (s sink) WithName(string) logr.LogSink { return s }
 
-// WithCallDepth is logr's.
-func (s sink) WithCallDepth(depth int) logr.LogSink { s.depth += depth; return s }
+// with joins without writing into the array that other loggers share.
+func (s sink) with(keysAndValues []any) []any {
+	return append(s.values[:len(s.values):len(s.values)], keysAndValues...)
+}
 
-func (s sink) entry(keysAndValues []any) *logrus.Entry {
-	fields := logrus.Fields{"component": caller()}
-	all := append(s.values[:len(s.values):len(s.values)], keysAndValues...)
-	for i := 0; i+1 < len(all); i += 2 {
-		key := fmt.Sprint(all[i])
-		if key == "err" {
-			key = "error"
-		}
-		fields[key] = text(all[i+1])
+// emit writes a line of klog's.
+func emit(at logrus.Level, msg string, err error, keysAndValues []any) {
+	if at == logrus.WarnLevel && expected(msg, err) {
+		at = logrus.DebugLevel
 	}
-	return logrus.WithFields(fields)
+	if !logrus.IsLevelEnabled(at) {
+		return
+	}
+	fields := logrus.Fields{componentKey: caller()}
+	for i := 0; i+1 < len(keysAndValues); i += 2 {
+		key := fmt.Sprint(keysAndValues[i])
+		if key == "err" {
+			key = logrus.ErrorKey
+		}
+		if key != componentKey {
+			fields[key] = text(keysAndValues[i+1])
+		}
+	}
+	if err != nil {
+		fields[logrus.ErrorKey] = err
+	}
+	logrus.WithFields(fields).Log(at, strings.TrimRight(msg, "\n"))
 }
 
 // text makes a value readable: klog.KObj and the like have a String, and a
@@ -80,67 +106,4 @@ func text(v any) any {
 		return v.String()
 	}
 	return fmt.Sprintf("%+v", v)
-}
-
-// components tells by the path of the package that logs, as the most telling
-// frame of the stack, which component it belongs to. The first match counts.
-var components = []struct{ path, component string }{
-	{"k8s.io/kubernetes/pkg/kubelet", "kubelet"},
-	{"k8s.io/kubernetes/cmd/kubelet", "kubelet"},
-	{"k8s.io/kubernetes/pkg/proxy", "proxy"},
-	{"k8s.io/kubernetes/cmd/kube-proxy", "proxy"},
-	{"k8s.io/kubernetes/pkg/scheduler", "scheduler"},
-	{"k8s.io/kubernetes/cmd/kube-scheduler", "scheduler"},
-	{"k8s.io/kubernetes/pkg/controller", "controller-manager"},
-	{"k8s.io/kubernetes/cmd/kube-controller-manager", "controller-manager"},
-	{"k8s.io/controller-manager", "controller-manager"},
-	{"k8s.io/kubernetes/pkg/controlplane", "apiserver"},
-	{"k8s.io/kubernetes/cmd/kube-apiserver", "apiserver"},
-	{"k8s.io/kubernetes/pkg/registry", "apiserver"},
-	{"k8s.io/apiserver", "apiserver"},
-	{"k8s.io/kube-aggregator", "apiserver"},
-	{"k8s.io/apiextensions-apiserver", "apiserver"},
-	{"github.com/flannel-io/flannel", "network"},
-	{"github.com/kelp-project/kelp/pkg/deploy", "deploy"},
-	{"github.com/kelp-project/kelp/pkg/servicelb", "servicelb"},
-}
-
-// caller names the component whose code logs, "kubernetes" if none can be
-// told from the stack.
-func caller() string {
-	var pcs [64]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	for {
-		frame, more := frames.Next()
-		for _, c := range components {
-			if strings.HasPrefix(frame.Function, c.path) {
-				return c.component
-			}
-		}
-		if !more {
-			return "kubernetes"
-		}
-	}
-}
-
-// chatter are errors of upstream that come up in every start or stop, need no
-// action of anybody, and would hide the one that does.
-var chatter = []*regexp.Regexp{
-	regexp.MustCompile(`context canceled`),
-	regexp.MustCompile(`Unable to authenticate the request`), // audited by the API server, and anybody can cause it
-	regexp.MustCompile(`the object has been modified; please apply your changes to the latest version`),
-	regexp.MustCompile(`forbidden: .*RBAC: .*not found`), // until the bootstrap roles exist
-	regexp.MustCompile(`http2: stream closed`),
-}
-
-func harmless(msg string, err error) bool {
-	if err != nil {
-		msg += ": " + err.Error()
-	}
-	for _, c := range chatter {
-		if c.MatchString(msg) {
-			return true
-		}
-	}
-	return false
 }

@@ -26,9 +26,10 @@ func level(l config.LogLevel) logrus.Level {
 	return logrus.InfoLevel
 }
 
-// setupLog returns the logger of kelp itself, and makes the standard one, to
-// which klog and the libraries write, like it, but for its level: what a
-// library calls info, kelp's users need only when they debug.
+// setupLog returns the logger of kelp itself, which travels in contexts, and
+// makes the standard one, to which klog and the libraries write, like it but
+// for its level: what a library calls info, kelp's users need only when they
+// debug.
 func setupLog(cfg config.Log, debug bool, out io.Writer) *logrus.Logger {
 	own, libraries := logrus.New(), logrus.StandardLogger()
 	own.SetLevel(level(cfg.Level))
@@ -39,18 +40,30 @@ func setupLog(cfg config.Log, debug bool, out io.Writer) *logrus.Logger {
 	if libraries.GetLevel() == logrus.InfoLevel {
 		libraries.SetLevel(logrus.WarnLevel)
 	}
-	for _, logger := range []*logrus.Logger{own, libraries} {
-		logger.SetOutput(out)
-		logger.SetFormatter(people{})
-		if cfg.Format == config.LogJSON {
-			logger.SetFormatter(&logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano})
-		}
+	var form logrus.Formatter = people{}
+	if cfg.Format == config.LogJSON {
+		form = &logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano}
 	}
+	own.SetFormatter(form)
+	libraries.SetFormatter(named{form})
+	own.SetOutput(out)
+	libraries.SetOutput(out)
 	return own
 }
 
+// named adds the component to lines of libraries, which do not know it.
+type named struct{ logrus.Formatter }
+
+// Format is logrus's.
+func (f named) Format(e *logrus.Entry) ([]byte, error) {
+	if _, ok := e.Data[componentKey]; !ok {
+		e.Data[componentKey] = caller() // e is logrus's copy, made for this line
+	}
+	return f.Formatter.Format(e)
+}
+
 // people formats a line for people: time, level if it is not info, component,
-// message, and the other fields sorted.
+// message, and the other fields sorted. systemd's journal adds the date.
 type people struct{}
 
 // Format is logrus's.
@@ -60,12 +73,14 @@ func (people) Format(e *logrus.Entry) ([]byte, error) {
 	if e.Level != logrus.InfoLevel {
 		fmt.Fprintf(&b, "%-7s ", strings.ToUpper(e.Level.String()))
 	}
-	if c, ok := e.Data["component"]; ok {
-		fmt.Fprintf(&b, "%-18v ", c)
+	component, ok := e.Data[componentKey]
+	if !ok {
+		component = "kelp"
 	}
+	fmt.Fprintf(&b, "%-18v ", component)
 	b.WriteString(strings.TrimRight(e.Message, "\n"))
 	for _, key := range slices.Sorted(maps.Keys(e.Data)) {
-		if key == "component" {
+		if key == componentKey {
 			continue
 		}
 		value := fmt.Sprint(e.Data[key])

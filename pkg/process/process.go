@@ -11,7 +11,6 @@ import (
 
 	"github.com/containerd/log"
 	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/go-logr/logr"
 	"github.com/sirupsen/logrus"
 	"k8s.io/klog/v2"
 
@@ -26,33 +25,40 @@ const exitGrace = 10 * time.Second
 // asked for the end of the process.
 var ErrExit = errors.New("a component ended the process")
 
-// Setup prepares the process: the log, klog, and what ends the process. The
-// context that it returns carries the log, and ends at SIGTERM or SIGINT, or with a cause that
-// wraps ErrExit. A second signal ends the process at once.
+// Setup prepares the process: the log, klog, what ends the process, and its
+// limits. The context that it returns carries the log, and ends at SIGTERM or
+// SIGINT, or with a cause that wraps ErrExit. A second signal ends the process
+// at once.
 func Setup(cfg config.Log, debug bool) (context.Context, context.CancelFunc) {
 	logger := setupLog(cfg, debug, os.Stderr)
-	klog.SetLoggerWithOptions(logr.New(sink{}), klog.ContextualLogger(true))
+	setupKlog()
 	ctx, cancel := context.WithCancelCause(log.WithLogger(context.Background(), logrus.NewEntry(logger)))
-	klog.OsExit = func(code int) {
-		who := caller()
-		log.G(ctx).WithField("component", who).WithField("code", code).Error("component asks for the end of the process")
-		cancel(fmt.Errorf("%s: %w with status %d; its reason is in the log", who, ErrExit, code))
-		// The caller counts on not getting control back.
-		time.Sleep(exitGrace)
-		os.Exit(max(code, 1))
-	}
+	klog.OsExit = func(code int) { exitInOrder(cancel, code) }
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	go func() { // lives as long as the process: the second signal may come at any time
-		first := <-signals
-		log.G(ctx).WithField("signal", first.String()).Info("stopping")
+		log.G(ctx).WithField("signal", (<-signals).String()).Info("stopping")
 		Notify(daemon.SdNotifyStopping)
 		cancel(nil)
 		<-signals
 		log.G(ctx).Error("second signal, ending at once")
 		os.Exit(1)
 	}()
+	if err := raiseLimits(); err != nil {
+		log.G(ctx).WithError(err).Warn("limits stay as they are")
+	}
 	return ctx, func() { cancel(nil) }
+}
+
+// exitInOrder takes the place of os.Exit in klog: it has the other components
+// stopped, and ends the process should that not happen. It does not return,
+// as its caller counts on not getting control back.
+func exitInOrder(cancel context.CancelCauseFunc, code int) {
+	who := caller()
+	log.G(context.Background()).WithField(componentKey, who).WithField("code", code).Error("asks for the end of the process")
+	cancel(fmt.Errorf("%s: %w with status %d; its reason is in the log", who, ErrExit, code))
+	<-time.After(exitGrace)
+	os.Exit(max(code, 1))
 }
 
 // Cause is why the context of Setup ended: nil for a signal.
@@ -63,12 +69,31 @@ func Cause(ctx context.Context) error {
 	return nil
 }
 
-// Notify tells systemd something, if systemd started this process. That it
-// cannot be told is nothing that anybody could do something about.
-func Notify(state string) { _, _ = daemon.SdNotify(false, state) }
+// raiseLimits raises the number of open files to what the host allows. Go
+// does so for itself, but puts the old limit back for what it executes,
+// unless it was set explicitly; the API server alone needs thousands.
+func raiseLimits() error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("read limit of open files: %w", err)
+	}
+	limit.Cur = limit.Max
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		return fmt.Errorf("raise limit of open files to %d: %w", limit.Max, err)
+	}
+	return nil
+}
 
-// NotifyReady tells systemd that the start is over.
-func NotifyReady() { Notify(daemon.SdNotifyReady) }
-
-// NotifyStatus sets the line that `systemctl status` shows.
-func NotifyStatus(line string) { Notify("STATUS=" + line) }
+// Reexec starts kelp anew in this process, with the same arguments and
+// environment: for changes that upstream's globals cannot follow. Components
+// must have stopped. It returns only with an error.
+func Reexec() error {
+	path, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find kelp's own program: %w", err)
+	}
+	if err := syscall.Exec(path, os.Args, os.Environ()); err != nil {
+		return fmt.Errorf("execute %s again: %w", path, err)
+	}
+	return nil
+}

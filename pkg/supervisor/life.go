@@ -135,7 +135,7 @@ func (s *Supervisor) becomeReady(p *part) {
 	log.G(p.ctx).WithField("took", took.Round(time.Millisecond)).Info(what)
 	close(p.ready)
 	if all, first := s.allReady(); first {
-		log.G(context.Background()).WithField("took", all.Round(time.Millisecond)).Info("all components are ready")
+		log.G(p.ctx).WithField("component", "kelp").WithField("took", all.Round(time.Millisecond)).Info("all components are ready")
 	}
 	s.changed()
 }
