@@ -98,12 +98,12 @@ func (k *Kubelet) Ready(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.renews(ctx, client); err != nil {
-		return err
-	}
 	node, err := client.CoreV1().Nodes().Get(ctx, k.cfg.Node.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("read node: %w", err)
+	}
+	if err := k.lives(ctx, client, node); err != nil {
+		return err
 	}
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
@@ -115,13 +115,14 @@ func (k *Kubelet) Ready(ctx context.Context) error {
 	return errors.New("node has no status yet")
 }
 
-// renews says whether this kubelet, and not only the one before a restart,
-// has told the API server that it lives.
-func (k *Kubelet) renews(ctx context.Context, client kubernetes.Interface) error {
-	if k.renewed.Load() {
+// lives says whether it is this kubelet, and not the one before a restart, of
+// which the node tells: it has registered the node, or renewed its lease. A
+// new node's first lease takes ten seconds when it comes before the node.
+func (k *Kubelet) lives(ctx context.Context, client kubernetes.Interface, node *corev1.Node) error {
+	if k.renewed.Load() || !node.CreationTimestamp.Time.Before(k.began.Truncate(time.Second)) {
 		return nil
 	}
-	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, k.cfg.Node.Name, metav1.GetOptions{})
+	lease, err := client.CoordinationV1().Leases(corev1.NamespaceNodeLease).Get(ctx, node.Name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("read the node's lease: %w", err)
 	}
