@@ -1,0 +1,63 @@
+package server
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/golden"
+	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/supervisor"
+)
+
+func testConfig(t *testing.T) config.Config {
+	t.Helper()
+	cfg, err := config.Default().Complete(config.Host{Name: "node-1", IPv4: netip.MustParseAddr("192.0.2.10")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestStartOrder holds the order in which each mode starts: a change of it is
+// to be looked at.
+func TestStartOrder(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*config.Config){
+		"single":       func(*config.Config) {},
+		"etcd":         func(c *config.Config) { c.Datastore.Kind = config.DatastoreEtcd },
+		"no-agent":     func(c *config.Config) { c.Components.DisableAgent = true },
+		"own-cni":      func(c *config.Config) { c.Network.Backend = config.BackendNone },
+		"no-servicelb": func(c *config.Config) { c.Components.Disable = []string{"servicelb"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg := testConfig(t)
+			change(&cfg)
+			order, err := supervisor.Order(Components(cfg, &node.Node{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden.Check(t, "order."+name+".golden", []byte(order))
+		})
+	}
+}
+
+func TestSystemdHearsReadyWhenTheNodeIs(t *testing.T) {
+	t.Parallel()
+	part := func(name string, s supervisor.State) supervisor.Status {
+		return supervisor.Status{Name: name, State: s}
+	}
+	for name, c := range map[string]struct {
+		components []supervisor.Status
+		want       bool
+	}{
+		"api only":     {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Starting)}, false},
+		"both":         {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(deployName, supervisor.Starting)}, true},
+		"without node": {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Skipping)}, true},
+	} {
+		if got := nodeReady(supervisor.Snapshot{Components: c.components}); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
