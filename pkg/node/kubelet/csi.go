@@ -5,14 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"sync/atomic"
 	"time"
 
 	"github.com/containerd/log"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubernetes/pkg/volume"
 	"k8s.io/kubernetes/pkg/volume/csi"
+
+	"github.com/kelp-project/kelp/pkg/internal/latest"
 )
 
 // The CSI plugin keeps the node that it works for in package variables, set
@@ -22,21 +24,27 @@ import (
 // driver can register. So the kubelet takes the variables back whenever they
 // have changed hands. It can go when upstream's "consider using a struct
 // instead of global variables" in pkg/volume/csi has been done.
+//
+// And when a new node registers a moment after the plugin has looked for it,
+// the plugin looks again after 0.03, 0.24, 1.9 and 15 s, while the node may
+// not be Ready. So it is initialised again as soon as the node exists.
 
 // csiGuard is a volume plugin that holds no volumes: it learns with which
 // host the kubelet initialises its plugins.
 type csiGuard struct {
 	plugin volume.VolumePlugin // the kubelet's own CSI plugin
-	host   atomic.Pointer[volume.VolumeHost]
+	node   func(context.Context) error
+	host   *latest.Value[volume.VolumeHost]
 }
 
 var _ volume.VolumePlugin = (*csiGuard)(nil)
 
-// newCSIGuard finds the CSI plugin among the kubelet's.
-func newCSIGuard(plugins []volume.VolumePlugin) (*csiGuard, error) {
+// newCSIGuard finds the CSI plugin among the kubelet's; node returns when the
+// node exists.
+func newCSIGuard(plugins []volume.VolumePlugin, node func(context.Context) error) (*csiGuard, error) {
 	for _, p := range plugins {
 		if p.GetPluginName() == csi.CSIPluginName {
-			return &csiGuard{plugin: p}, nil
+			return &csiGuard{plugin: p, node: node, host: latest.New[volume.VolumeHost]()}, nil
 		}
 	}
 	return nil, errors.New("the kubelet has no CSI plugin")
@@ -50,8 +58,11 @@ const (
 	starting = 30 * time.Second
 )
 
-// keep takes the variables back until ctx ends.
+// keep initialises the plugin again when it has to, until ctx ends.
 func (g *csiGuard) keep(ctx context.Context) {
+	if err := g.hasten(ctx); err != nil && ctx.Err() == nil {
+		log.G(ctx).WithError(err).Warn("the node may take longer to become ready")
+	}
 	tick := time.NewTicker(often)
 	defer tick.Stop()
 	settled := time.After(starting)
@@ -69,13 +80,54 @@ func (g *csiGuard) keep(ctx context.Context) {
 	}
 }
 
+// hasten initialises the plugin again when a node that did not exist does.
+func (g *csiGuard) hasten(ctx context.Context) error {
+	host, err := g.host.Get(ctx)
+	if err != nil {
+		return err
+	}
+	nodes := host.GetKubeClient().CoreV1().Nodes()
+	if _, err := nodes.Get(ctx, string(host.GetNodeName()), metav1.GetOptions{}); err == nil {
+		return nil
+	}
+	if err := g.node(ctx); err != nil {
+		return err
+	}
+	return g.again(host)
+}
+
+// check takes the plugin back if it has changed hands.
 func (g *csiGuard) check(ctx context.Context) error {
-	host := g.host.Load()
-	if host == nil || g.ours() {
+	host, known, _ := g.host.Peek()
+	if !known || g.ours() {
 		return nil
 	}
 	log.G(ctx).Debug("CSI plugin was taken by another component; initialising it again")
-	return g.plugin.Init(*host)
+	return g.again(host)
+}
+
+func (g *csiGuard) again(host volume.VolumeHost) error {
+	if k, ok := host.(volume.KubeletVolumeHost); ok {
+		host = calmHost{host, k}
+	}
+	if err := g.plugin.Init(host); err != nil {
+		return fmt.Errorf("initialise CSI plugin again: %w", err)
+	}
+	return nil
+}
+
+// calmHost is the kubelet, but for one thing: that the plugin is being
+// initialised again does not make the node NotReady.
+type calmHost struct {
+	volume.VolumeHost
+	volume.KubeletVolumeHost
+}
+
+// SetKubeletError passes on only that all is well.
+func (h calmHost) SetKubeletError(err error) {
+	if err == nil {
+		h.KubeletVolumeHost.SetKubeletError(nil)
+	}
 }
 
 // ours says whether the package's registration handler, which is set together
@@ -88,7 +140,7 @@ func (g *csiGuard) ours() bool {
 
 // Init remembers the host.
 func (g *csiGuard) Init(host volume.VolumeHost) error {
-	g.host.Store(&host)
+	g.host.Set(host)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	cadvisor "github.com/google/cadvisor/lib/container/containerd"
+	corev1 "k8s.io/api/core/v1"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
 	"k8s.io/kubernetes/cmd/kubelet/app"
@@ -17,6 +18,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/args"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/nodewatch"
 )
 
 // Server is everything that upstream's Run takes, computed from the
@@ -96,7 +98,11 @@ func run(ctx context.Context, server *options.KubeletServer) error {
 	if err != nil {
 		return fmt.Errorf("prepare kubelet: %w", err)
 	}
-	guard, err := newCSIGuard(deps.VolumePlugins)
+	guard, err := newCSIGuard(deps.VolumePlugins, func(ctx context.Context) error {
+		exists := func(*corev1.Node) bool { return true }
+		_, err := nodewatch.Until(ctx, server.KubeConfig, server.HostnameOverride, exists)
+		return err
+	})
 	if err != nil {
 		return err
 	}
