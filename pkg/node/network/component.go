@@ -63,7 +63,7 @@ func (n *Network) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	node := Node{PodCIDRs: cidrs, MTU: ext.Iface.MTU - overhead[n.cfg.Network.Backend]}
+	node := Node{PodCIDRs: cidrs, MTU: ext.Iface.MTU - overhead(n.cfg)}
 	if err := n.writeConflist(node); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (n *Network) carry(ctx context.Context, conf *subnet.Config, ext *backend.E
 	wg.Go(func() { rules.keep(ctx) })
 	return flannel(ctx, n.cfg, n.in, conf, ext, func(mtu int) error {
 		defer n.ready.Store(true)
-		node.MTU = mtu
+		node.MTU = min(node.MTU, mtu)
 		return n.writeConflist(node)
 	})
 }

@@ -96,11 +96,21 @@ func backendType(b config.NetworkBackend) string {
 	return string(b)
 }
 
-// overhead is what flannel's backends take of a packet for themselves.
-var overhead = map[config.NetworkBackend]int{
-	config.BackendVXLAN:     50,
-	config.BackendWireGuard: 80,
-	config.BackendHostGW:    0,
+// overhead is what the backend takes of a packet for itself. Flannel reckons
+// with IPv4 between nodes; with IPv6, VXLAN takes 20 bytes more.
+func overhead(cfg config.Config) int {
+	switch cfg.Network.Backend {
+	case config.BackendWireGuard:
+		return 80 // enough for both
+	case config.BackendVXLAN:
+		for _, c := range cfg.Network.ClusterCIDRs {
+			if c.Addr().Is6() {
+				return 70
+			}
+		}
+		return 50
+	}
+	return 0
 }
 
 func indent(value any, what string) ([]byte, error) {

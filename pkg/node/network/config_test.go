@@ -138,3 +138,17 @@ func TestNoneChangesNothing(t *testing.T) {
 		t.Errorf("wrote %v, %v", left, err)
 	}
 }
+
+func TestOverhead(t *testing.T) {
+	t.Parallel()
+	for backend, want := range map[config.NetworkBackend][2]int{
+		config.BackendVXLAN: {50, 70}, config.BackendWireGuard: {80, 80}, config.BackendHostGW: {0, 0},
+	} {
+		for i, cfg := range []config.Config{config.Default(), dualStack()} {
+			cfg.Network.Backend = backend
+			if got := overhead(cfg); got != want[i] {
+				t.Errorf("%s takes %d bytes, want %d", backend, got, want[i])
+			}
+		}
+	}
+}
