@@ -37,6 +37,7 @@ const (
 	networkName       = "network"
 	kubeletName       = "kubelet"
 	proxyName         = "proxy"
+	memory            = "memory"
 )
 
 // Components lists what a server runs. The node part is
@@ -65,11 +66,20 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName} {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
 		}
-		return list
+		return withMemory(list)
 	}
 	// The node part needs an API server that answers, but not one that has
 	// finished everything it does at its start.
-	return append(list, nodePart(cfg, n, apiServer.Serving)...)
+	return withMemory(append(list, nodePart(cfg, n, apiServer.Serving)...))
+}
+
+// withMemory adds what comes after all others.
+func withMemory(list []supervisor.Component) []supervisor.Component {
+	last := supervisor.Component{Name: memory, Run: settleMemory}
+	for _, c := range list {
+		last.After = append(last.After, c.Name)
+	}
+	return append(list, last)
 }
 
 // control is what runs beside the API server.

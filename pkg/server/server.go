@@ -18,6 +18,7 @@ import (
 
 // Run runs a server until ctx ends or a component fails for good.
 func Run(ctx context.Context, cfg config.Config) error {
+	hurry()
 	log.G(ctx).WithField("version", version.Version).WithField("node", cfg.Node.Name).WithField("path", cfg.DataDir).Info("kelp starts")
 	var part *node.Node
 	if !cfg.Components.DisableAgent {
