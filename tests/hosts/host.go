@@ -55,14 +55,16 @@ func (l *Lab) Boot(ctx context.Context, spec Spec) (*Host, error) {
 		return nil, fmt.Errorf("host name %q: want 1 to 12 characters", spec.Name)
 	}
 	l.mu.Lock()
-	number := 10
 	for _, other := range l.hosts {
 		if other.Name == spec.Name {
 			l.mu.Unlock()
 			return nil, fmt.Errorf("host %s exists already", spec.Name)
 		}
-		number = max(number, lastByte(other.Address)+1)
 	}
+	// No two hosts of a lab ever have the same address: what others remember of
+	// an earlier one (its link address) would stand in the way.
+	l.booted++
+	number := 9 + l.booted
 	h := &Host{
 		Spec: spec, lab: l, dir: filepath.Join(l.Dir, spec.Name), ended: make(chan struct{}),
 		Address: fmt.Sprintf("10.88.0.%d", number), Address6: fmt.Sprintf("fd88::%d", number),
@@ -77,11 +79,6 @@ func (l *Lab) Boot(ctx context.Context, spec Spec) (*Host, error) {
 		return nil, errors.Join(fmt.Errorf("boot host %s: %w", spec.Name, err), h.Stop(ctx))
 	}
 	return h, nil
-}
-
-func lastByte(address string) int {
-	n, _ := strconv.Atoi(address[strings.LastIndexByte(address, '.')+1:])
-	return n
 }
 
 func (h *Host) boot(ctx context.Context) error {
@@ -114,13 +111,28 @@ func (h *Host) keepRunning(log *os.File) {
 		h.leader = 0
 		again := h.nspawn.ProcessState.ExitCode() == 133 && !h.stop
 		if again {
-			again = h.startNspawn(log) == nil
+			again = h.startAgain(log) == nil
 		}
 		h.mu.Unlock()
 		if !again {
 			return
 		}
 	}
+}
+
+// startAgain starts the host after a reboot with empty cgroups, as those of a
+// real machine are: the ones that pods had would occupy the kubelet for
+// minutes. The caller holds h.mu.
+func (h *Host) startAgain(log *os.File) error {
+	ctx, cancel := context.WithTimeout(context.Background(), bootLimit)
+	defer cancel()
+	if err := removeCgroups(ctx, filepath.Join(h.lab.Name, h.Name)); err != nil {
+		return err
+	}
+	if _, err := makeCgroups(h.lab.Name, h.Name); err != nil {
+		return err
+	}
+	return h.startNspawn(log)
 }
 
 // awaitBoot waits for a boot later than the given one to be complete.

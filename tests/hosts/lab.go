@@ -27,8 +27,9 @@ type Lab struct {
 
 	parent *parent // the thread that starts hosts, and whose end ends them
 
-	mu    sync.Mutex
-	hosts []*Host
+	mu     sync.Mutex
+	hosts  []*Host
+	booted int // hosts so far
 }
 
 // bridge is the name of the bridge in a lab's network namespace.
