@@ -24,6 +24,7 @@ type traffic struct {
 	conf    *subnet.Config
 	node    Node
 	nft     bool
+	beside  bool // rules for another firewall have been set
 }
 
 func newTraffic(in Inputs, conf *subnet.Config, node Node) *traffic {
@@ -48,6 +49,7 @@ func (t *traffic) ensure(ctx context.Context) error {
 		return fmt.Errorf("set masquerading rules: %w", err)
 	}
 	t.manager.SetupAndEnsureForwardRules(ctx, t.conf.Network, t.conf.IPv6Network, int(resync.Seconds()))
+	t.alongside(ctx)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/flannel-io/flannel/pkg/subnet"
 
+	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
 )
 
@@ -101,5 +102,46 @@ func TestRules(t *testing.T) {
 	}
 	if again := ruleset(t); again != first {
 		t.Errorf("after somebody flushed all rules they are\n%s\nand not\n%s", again, first)
+	}
+}
+
+// A policy such as Docker's: what is not known is not forwarded.
+func TestAlongsideAFirewallThatDrops(t *testing.T) {
+	t.Parallel()
+	if !inOwnNetwork(t) {
+		return
+	}
+	run := func(program string, args ...string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v: %s", program, args, err, out)
+		}
+		return string(out)
+	}
+	text, err := NetConf(config.Default(), Inputs{NFTables: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	conf, err := subnet.ParseConfig(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rules := newTraffic(Inputs{NFTables: true}, conf, Node{PodCIDRs: prefixes("10.42.3.0/24")})
+	if err := rules.ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if now := run("iptables", "-S"); strings.Contains(now, "FLANNEL") {
+		t.Errorf("rules beside a firewall that drops nothing:\n%s", now)
+	}
+	run("iptables", "-P", "FORWARD", "DROP")
+	if err := rules.ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	now := run("iptables", "-S")
+	for _, want := range []string{"-A FORWARD", "-j FLANNEL-FWD", "-A FLANNEL-FWD -s 10.42.0.0/16", "-A FLANNEL-FWD -d 10.42.0.0/16"} {
+		if !strings.Contains(now, want) {
+			t.Errorf("no %q in\n%s", want, now)
+		}
 	}
 }
