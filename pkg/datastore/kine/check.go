@@ -38,25 +38,36 @@ func (e *LostError) Hint() string {
 // a clean stop. After a crash SQLite's own check runs over it, as only then
 // can the file and its log disagree.
 func check(ctx context.Context, file string) error {
+	logSize, err := sizeOf(file + "-wal")
+	if err != nil {
+		return err
+	}
+	if logSize == 0 {
+		return Intact(file)
+	}
+	return quickCheck(ctx, file)
+}
+
+// Intact refuses a database that is cut short or has lost its content, with
+// a LostError, and changes nothing. Of one that has a log only SQLite can
+// tell, when it is opened: that passes.
+func Intact(file string) error {
 	size, err := sizeOf(file)
 	if err != nil {
 		return err
 	}
 	logSize, err := sizeOf(file + "-wal")
-	if err != nil {
+	if err != nil || logSize > 0 {
 		return err
 	}
-	if size == 0 && logSize == 0 {
+	if size == 0 {
 		_, err := os.Stat(markerOf(file))
 		if err == nil {
 			return &LostError{File: file, Reason: "is empty, but it held a cluster before"}
 		}
 		return nil
 	}
-	if logSize == 0 {
-		return checkHeader(file, size)
-	}
-	return quickCheck(ctx, file)
+	return checkHeader(file, size)
 }
 
 // checkHeader compares the file's size with the one in its header.

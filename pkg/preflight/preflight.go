@@ -1,0 +1,109 @@
+package preflight
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore/kine"
+	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/version"
+)
+
+// Run checks the host before kelp server changes anything. The error holds
+// all that keeps kelp from running; the report's warnings are the caller's to
+// log.
+func Run(cfg config.Config) (Report, error) {
+	r := look(cfg)
+	if r.Holder != 0 {
+		// Ports that are taken and the like follow from this.
+		return r, running(cfg, r.Holder)
+	}
+	return r, r.Err()
+}
+
+func running(cfg config.Config, pid int) error {
+	who := "as another process"
+	if pid > 0 {
+		who = fmt.Sprintf("as process %d", pid)
+	}
+	return fmt.Errorf("kelp is running already on %s, %s: stop it first, or see kelp status", cfg.DataDir, who)
+}
+
+// Look checks the host and tells all that it finds, also what package node
+// finds out by itself at a start. What a running kelp on the same data
+// directory uses is not held against the host.
+func Look(cfg config.Config) Report {
+	r := look(cfg)
+	if os.Geteuid() == 0 && !cfg.Components.DisableAgent {
+		r.Findings = append(r.Findings, checkPackets(observePackets())...)
+	}
+	return r
+}
+
+func look(cfg config.Config) Report {
+	if os.Geteuid() != 0 {
+		// Nothing else can be seen rightly.
+		return Report{Findings: []Finding{failure("root", "kelp must run as root, for it makes containers and networks", "use sudo")}}
+	}
+	var r Report
+	add := func(found ...Finding) { r.Findings = append(r.Findings, found...) }
+	add(good("root", "running as root"))
+
+	holder, err := holderOf(cfg.DataDir)
+	if err != nil {
+		add(failure("lock", err.Error(), "see whether "+cfg.DataDir+" is on a local file system"))
+	}
+	r.Holder = holder
+
+	d, err := observeDisk(cfg.DataDir)
+	add(checkDisk(cfg, d, err)...)
+	if !d.Usable() {
+		return r // what is below it cannot be read
+	}
+	add(checkVersion(cfg.Paths().VersionFile, Stamp{Version: version.Version, Kubernetes: version.KubernetesVersion})...)
+	add(checkDatabase(cfg)...)
+	add(checkCertificates(cfg, time.Now())...)
+	wanted := ports(cfg)
+	listeners, err := observeListeners("/proc", func(l Listener) bool { return slices.ContainsFunc(wanted, l.clashes) })
+	add(checkPorts(wanted, listeners, err, r.Holder)...)
+	if !cfg.Components.DisableAgent {
+		add(checkKernel(cfg, observeKernel(cfg.Network.Backend))...)
+		add(checkCgroups(observeCgroups("/proc", "/sys/fs/cgroup"))...)
+	}
+	return r
+}
+
+// checkDatabase looks at SQLite's file where it is in use.
+func checkDatabase(cfg config.Config) []Finding {
+	if cfg.Datastore.Kind == config.DatastoreEtcd {
+		return nil
+	}
+	file := cfg.Paths().SQLiteFile
+	if err := kine.Intact(file); err != nil {
+		fix := ""
+		var hinting interface{ Hint() string }
+		if errors.As(err, &hinting) {
+			fix = hinting.Hint()
+		}
+		return []Finding{failure("database", err.Error(), fix)}
+	}
+	return []Finding{good("database", file+" is new or whole")}
+}
+
+// checkCertificates finds what would keep certificates from being issued:
+// authorities that cannot be read, or that a wrong clock takes for unborn.
+func checkCertificates(cfg config.Config, now time.Time) []Finding {
+	table := pki.Table(cfg)
+	found, err := pki.Read(table)
+	if err == nil {
+		_, err = pki.Plan(table, found, now)
+	}
+	if err != nil {
+		return []Finding{failure("certificates", err.Error(), "")}
+	}
+	return []Finding{good("certificates", "the clock and the authorities agree")}
+}
