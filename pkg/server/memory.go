@@ -8,14 +8,13 @@ import (
 )
 
 const (
-	// hurried is the garbage collector's target while kelp starts: the heap
-	// grows to its size once, and collecting it on the way would take a fifth
-	// of the start's CPU. 200 bounds the peak to three times what is in use.
-	hurried = 200
+	// hurried is the garbage collector's target while kelp starts. More would
+	// make the start a little faster, and leave half-empty pages behind that
+	// are never given back: 200 cost 50 MB for good.
+	hurried = 50
 	// frugal is the target after that. What lives is mostly schemas and
-	// caches that do not change, so collecting more often costs little CPU
-	// and saves a third of the memory; docs/benchmarks.md has the figures.
-	frugal = 40
+	// caches that do not change, so collecting more often costs little CPU.
+	frugal = 30
 	// calm is when the burst of the first pods is over, and what it left
 	// behind can be given back.
 	calm = 20 * time.Second
