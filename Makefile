@@ -24,16 +24,16 @@ build: deps ## build bin/kelp with its helper programs and images
 run: build ## start a cluster on this machine and say how to use it
 	@scripts/run
 
-test: lint test-unit test-e2e ## everything that CI runs
+test: lint test-unit test-e2e test-vm ## everything that CI runs
 
 test-unit: ## tests beside the code: no root, no network
-	go test ./cmd/... ./pkg/... ./scripts/...
+	go test ./cmd/... ./pkg/... ./scripts/... ./tests/bench/...
 
 test-e2e: build ## scenarios on booted test hosts, as root; one of them: E2E=name
-	go test -tags=$(TAGS),e2e -count=1 -timeout=45m -run='$(E2E)' ./tests/...
+	go test -tags=$(TAGS),e2e -count=1 -p 1 -timeout=45m -run='$(E2E)' ./tests ./tests/hosts
 
 test-vm: build ## the smoke test in an emulated virtual machine with cgroup v2
-	go test -tags=$(TAGS),vm -count=1 -timeout=60m -run='$(E2E)' ./tests/...
+	go test -tags=$(TAGS),vm -count=1 -timeout=25m -run=VirtualMachine ./tests
 
 bench: build ## measure kelp beside the same components as separate processes
 	go run ./tests/bench

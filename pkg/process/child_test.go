@@ -169,6 +169,10 @@ func systemd(t *testing.T) func() string {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
+	if err := takeNotifySocket(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { notifySocket = "" })
 	return func() string {
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		b := make([]byte, 4096)
@@ -182,6 +186,9 @@ func systemd(t *testing.T) func() string {
 
 func TestSystemdIsTold(t *testing.T) {
 	next := systemd(t)
+	if left, ok := os.LookupEnv("NOTIFY_SOCKET"); ok {
+		t.Errorf("upstream still finds systemd at %q", left)
+	}
 	NotifyStatus("waiting for datastore (12 s)")
 	NotifyReady()
 	if a, b := next(), next(); a != "STATUS=waiting for datastore (12 s)" || b != "READY=1" {

@@ -44,8 +44,8 @@ func Setup(cfg config.Log, debug bool) (context.Context, context.CancelFunc) {
 		log.G(ctx).Error("second signal, ending at once")
 		os.Exit(1)
 	}()
-	if err := raiseLimits(); err != nil {
-		log.G(ctx).WithError(err).Warn("limits stay as they are")
+	if err := errors.Join(raiseLimits(), takeNotifySocket()); err != nil {
+		log.G(ctx).WithError(err).Warn("the process stays as it was started")
 	}
 	return ctx, func() { cancel(nil) }
 }
@@ -92,7 +92,11 @@ func Reexec() error {
 	if err != nil {
 		return fmt.Errorf("find kelp's own program: %w", err)
 	}
-	if err := syscall.Exec(path, os.Args, os.Environ()); err != nil {
+	env := os.Environ()
+	if notifySocket != "" {
+		env = append(env, "NOTIFY_SOCKET="+notifySocket)
+	}
+	if err := syscall.Exec(path, os.Args, env); err != nil {
 		return fmt.Errorf("execute %s again: %w", path, err)
 	}
 	return nil

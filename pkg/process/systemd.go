@@ -2,14 +2,37 @@ package process
 
 import (
 	"context"
+	"net"
+	"os"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
+// notifySocket is where systemd listens, "" if nobody does.
+var notifySocket string
+
+// takeNotifySocket keeps the address of systemd's socket to ourselves. The
+// API server and the kubelet would tell systemd that they are ready, and
+// systemd would take it for all of kelp; and no child has any business there.
+func takeNotifySocket() error {
+	notifySocket = os.Getenv("NOTIFY_SOCKET")
+	return os.Unsetenv("NOTIFY_SOCKET")
+}
+
 // Notify tells systemd something, if systemd started this process. That it
 // cannot be told is nothing that anybody could do something about.
-func Notify(state string) { _, _ = daemon.SdNotify(false, state) }
+func Notify(state string) {
+	if notifySocket == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: notifySocket, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_, _ = conn.Write([]byte(state))
+}
 
 // NotifyReady tells systemd that the start is over.
 func NotifyReady() { Notify(daemon.SdNotifyReady) }
