@@ -34,7 +34,7 @@ func App() *cli.App {
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the versions of kelp and of what is in it", DisableDefaultText: true}},
 		Commands: slices.Concat(
 			group("Cluster", serverCommand()),
-			group("Insight", statusCommand(), configCommand()),
+			group("Insight", statusCommand(), checkCommand(), configCommand()),
 			group("Tools", kubectlCommand(), ctrCommand(), crictlCommand()),
 			group("Shell", completionCommand(), completeCommand()),
 		),

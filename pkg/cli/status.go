@@ -16,10 +16,13 @@ import (
 
 func statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:  "status",
-		Usage: "say what runs, since when, and what it waits for; also when the API is down",
+		Name:      "status",
+		Usage:     "say what runs, since when, and what it waits for; also when the API is down",
+		ArgsUsage: " ",
+		Description: "Exits with status 0 when every component is ready, 3 when one is not, and 1 when kelp does not run.\n" +
+			"With --wait it may also be on its way up.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "table or json"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "the `form` of the output: table or json"},
 			&cli.BoolFlag{Name: "wait", Usage: "wait until every component is ready"},
 			&cli.DurationFlag{Name: "timeout", Value: 2 * time.Minute, Usage: "how long to wait"},
 		},
@@ -27,49 +30,60 @@ func statusCommand() *cli.Command {
 	}
 }
 
-// errNotReady makes the exit status of a status that was printed.
-type errNotReady struct{ error }
+// quiet is the exit status of something that was printed already.
+type quiet struct {
+	error
+	code int
+}
 
-// ExitCode is 3, as systemctl's for a unit that is not active.
-func (errNotReady) ExitCode() int { return 3 }
+// ExitCode is urfave/cli's.
+func (q quiet) ExitCode() int { return q.code }
+
+// notReady is the exit status for a component that is not, as systemctl's for
+// a unit that is not active.
+const notReady = 3
 
 func status(c *cli.Context) error {
-	render := func(st doctor.Status) error { return doctor.Table(c.App.Writer, st, time.Now()) }
-	switch out := c.String("output"); out {
-	case "table":
-	case "json":
-		render = func(st doctor.Status) error {
-			enc := json.NewEncoder(c.App.Writer)
-			enc.SetIndent("", "  ")
-			return enc.Encode(st)
-		}
-	default:
-		return fmt.Errorf("kelp status: --output %q is neither table nor json", out)
+	form := given(c, "output")
+	if form != "table" && form != "json" {
+		return fmt.Errorf("output %q is not one of table, json", form)
 	}
-	socket := config.Default().Paths().StatusSocket
-	st, err := doctor.Ask(c.Context, socket)
-	if c.Bool("wait") {
-		waited := poll.Until(c.Context, c.Duration("timeout"), func(ctx context.Context) error {
-			if st, err = doctor.Ask(ctx, socket); err != nil {
-				return err
-			}
-			if !st.Ready {
-				return fmt.Errorf("waiting for %s", st.Pending())
-			}
-			return nil
-		})
-		if err == nil && waited != nil {
-			return errors.Join(render(st), errNotReady{waited})
-		}
-	}
+	st, err := askStatus(c.Context, config.Default().Paths().StatusSocket, c.Bool("wait"), c.Duration("timeout"))
 	if err != nil {
 		return err
 	}
-	if err := render(st); err != nil {
-		return err
+	if form == "json" {
+		enc := json.NewEncoder(c.App.Writer)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(st)
+	} else {
+		err = doctor.Table(c.App.Writer, st, time.Now())
+	}
+	if err != nil {
+		return fmt.Errorf("print the status: %w", err)
 	}
 	if !st.Ready {
-		return errNotReady{fmt.Errorf("not ready: waiting for %s", st.Pending())}
+		return quiet{errors.New(st.Line(time.Now())), notReady}
 	}
 	return nil
+}
+
+// askStatus asks until all is ready, or once. A kelp that has answered before
+// the time was over is not an error, ready or not.
+func askStatus(ctx context.Context, socket string, wait bool, limit time.Duration) (doctor.Status, error) {
+	st, err := doctor.Ask(ctx, socket)
+	if !wait || errors.Is(err, doctor.ErrNotRoot) {
+		return st, err
+	}
+	_ = poll.Until(ctx, limit, func(ctx context.Context) error {
+		now, askErr := doctor.Ask(ctx, socket)
+		if askErr == nil || ctx.Err() == nil {
+			st, err = now, askErr
+		}
+		if err == nil && !st.Ready {
+			return errors.New("not ready")
+		}
+		return err
+	})
+	return st, err
 }

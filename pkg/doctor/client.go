@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -13,8 +14,13 @@ import (
 	"time"
 )
 
-// ErrNotRunning is returned when nobody answers on the status socket.
-var ErrNotRunning = errors.New("kelp is not running on this machine")
+// What keeps Ask from asking.
+var (
+	// ErrNotRunning is returned when nobody answers on the status socket.
+	ErrNotRunning = errors.New("kelp is not running on this machine")
+	// ErrNotRoot is returned to users who may not ask.
+	ErrNotRoot = errors.New("only root may ask kelp for its status: use sudo")
+)
 
 // askTimeout bounds a question: the answer is in memory.
 const askTimeout = 5 * time.Second
@@ -34,8 +40,8 @@ func Ask(ctx context.Context, socket string) (Status, error) {
 	}
 	resp, err := client.Do(req)
 	switch {
-	case errors.Is(err, fs.ErrPermission) && os.Getuid() != 0:
-		return st, errors.New("only root may ask: try again with sudo")
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, io.EOF) && os.Geteuid() != 0:
+		return st, ErrNotRoot
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return st, ErrNotRunning
 	case err != nil:

@@ -69,3 +69,37 @@ func TestStatusIsTheSnapshot(t *testing.T) {
 		}
 	}
 }
+
+func TestAskOverTheSocket(t *testing.T) {
+	t.Parallel()
+	listen := func(path string) *Server {
+		s := NewServer(config.Config{Node: config.Node{Name: "n1"}}, snapshot)
+		s.path = path
+		if err := s.Listen(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	socket := filepath.Join(t.TempDir(), "run", "kelp.sock")
+	// One that was killed leaves its socket behind.
+	defer listen(socket).Close()
+	s := listen(socket)
+	if info, err := os.Stat(socket); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the socket's mode is %v, %v", info, err)
+	}
+	st, err := Ask(t.Context(), socket)
+	if err != nil || st.Node != "n1" || len(st.Components) != 3 || st.PID != os.Getpid() {
+		t.Errorf("got %+v, %v", st, err)
+	}
+	s.Close()
+	if _, err := os.Stat(socket); !os.IsNotExist(err) {
+		t.Errorf("the socket was left behind: %v", err)
+	}
+}
+
+func TestOnlyRootIsAnswered(t *testing.T) {
+	t.Parallel()
+	if own := uint32(os.Geteuid()); !trusted(0) || !trusted(own) || trusted(own+1) {
+		t.Error("the wrong users are trusted")
+	}
+}

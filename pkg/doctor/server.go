@@ -31,6 +31,7 @@ type Status struct {
 // Server answers on the status socket.
 type Server struct {
 	cfg      config.Config
+	path     string // of the socket
 	snapshot func() supervisor.Snapshot
 	http     *http.Server
 	done     chan struct{}
@@ -38,7 +39,7 @@ type Server struct {
 
 // NewServer returns a server that tells what snapshot returns.
 func NewServer(cfg config.Config, snapshot func() supervisor.Snapshot) *Server {
-	s := &Server{cfg: cfg, snapshot: snapshot, done: make(chan struct{})}
+	s := &Server{cfg: cfg, path: cfg.Paths().StatusSocket, snapshot: snapshot, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.status)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -47,9 +48,9 @@ func NewServer(cfg config.Config, snapshot func() supervisor.Snapshot) *Server {
 
 // Listen makes the socket and answers on it until Close.
 func (s *Server) Listen(ctx context.Context) error {
-	path := s.cfg.Paths().StatusSocket
-	// Who may enter the directory is decided by it, and who may connect by
-	// the socket's own mode.
+	path := s.path
+	// Others may pass through the directory: containers with user namespaces
+	// have their roots below it.
 	if err := os.MkdirAll(filepath.Dir(path), 0o711); err != nil {
 		return fmt.Errorf("make directory of the status socket: %w", err)
 	}
@@ -70,7 +71,7 @@ func (s *Server) Listen(ctx context.Context) error {
 	}
 	go func() { // ends with Close
 		defer close(s.done)
-		_ = s.http.Serve(l) // http.ErrServerClosed
+		_ = s.http.Serve(rootOnly{l.(*net.UnixListener)}) // http.ErrServerClosed
 	}()
 	return nil
 }
@@ -79,7 +80,7 @@ func (s *Server) Listen(ctx context.Context) error {
 func (s *Server) Close() {
 	_ = s.http.Close()
 	<-s.done
-	_ = os.Remove(s.cfg.Paths().StatusSocket)
+	_ = os.Remove(s.path)
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
