@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/images"
@@ -28,6 +29,10 @@ const (
 type containerd struct {
 	client      *client.Client
 	snapshotter string
+
+	// one lets one import run at a time: each writes its index under the same
+	// name in containerd, which tells of the second one as an error.
+	one sync.Mutex
 }
 
 var _ store = (*containerd)(nil)
@@ -56,6 +61,8 @@ func (c *containerd) digests(ctx context.Context) (map[string]string, error) {
 }
 
 func (c *containerd) load(ctx context.Context, r io.Reader) (map[string]string, error) {
+	c.one.Lock()
+	defer c.one.Unlock()
 	// The lease keeps containerd's garbage collector off until all names are there.
 	ctx, done, err := c.client.WithLease(ctx)
 	if err != nil {
