@@ -93,8 +93,24 @@ func (g *csiGuard) hasten(ctx context.Context) error {
 	if err := g.node(ctx); err != nil {
 		return err
 	}
-	return g.again(host)
+	// Twice more: the plugin's own try may collide with this one, fail, and
+	// leave its error until it tries again much later.
+	for _, pause := range pauses {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+		if err := g.again(host); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// pauses are those before each time that a new node's CSI plugin is
+// initialised again. One of its own tries takes up to 0.3 s.
+var pauses = []time.Duration{0, 150 * time.Millisecond, 350 * time.Millisecond}
 
 // check takes the plugin back if it has changed hands.
 func (g *csiGuard) check(ctx context.Context) error {
