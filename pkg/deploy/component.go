@@ -42,6 +42,8 @@ type Deploy struct {
 	cluster *cluster
 	known   map[string]Addon // by file, as it is in the cluster
 	done    map[string]Addon // by file, what was done since the start
+	onDisk  map[string]bool  // in this pass
+	wanted  map[string][]Ref // by file, what those that are handled in this pass hold
 	ready   atomic.Pointer[error]
 }
 

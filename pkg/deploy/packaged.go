@@ -80,6 +80,9 @@ func writePackaged(cfg config.Config) error {
 			}
 			continue
 		}
+		if _, err := os.Lstat(path + skipSuffix); err == nil {
+			continue // its content is somebody else's now
+		}
 		text, err := fs.ReadFile(manifests.FS, e.Name())
 		if err != nil {
 			return fmt.Errorf("read packaged manifest: %w", err)

@@ -22,6 +22,16 @@ type work struct {
 	mu   sync.Mutex
 }
 
+// asked are the objects that the file holds, whether or not they could be
+// applied.
+func (w *work) asked() []Ref {
+	refs := make([]Ref, len(w.docs))
+	for i, doc := range w.docs {
+		refs[i] = refOf(doc.Object)
+	}
+	return refs
+}
+
 func (w *work) fail(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -38,7 +48,9 @@ func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error)
 	}
 	d.cluster.fresh = sync.Once{}
 	var todo []*work
+	d.onDisk = map[string]bool{}
 	for _, f := range files {
+		d.onDisk[f.Path] = true
 		if d.settled(f) {
 			continue
 		}
@@ -53,6 +65,16 @@ func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error)
 		todo = append(todo, w)
 	}
 	d.applyAll(ctx, todo)
+	d.wanted = map[string][]Ref{}
+	for _, w := range todo {
+		if !w.file.Skipped && w.file.Err == nil {
+			asked := w.asked()
+			if w.err != nil { // it may hold more than could be read
+				asked = merge(d.known[w.file.Path].Objects, asked)
+			}
+			d.wanted[w.file.Path] = asked
+		}
+	}
 	for _, w := range todo {
 		if ctx.Err() != nil {
 			return true, ctx.Err()
@@ -69,7 +91,7 @@ func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error)
 		}
 		again = again || w.err != nil
 	}
-	gone, err := d.forget(ctx, files)
+	gone, err := d.forget(ctx)
 	return again || gone, err
 }
 
@@ -161,35 +183,49 @@ func (d *Deploy) tell(ctx context.Context, a Addon, pruned []Ref) {
 	}
 }
 
-// claimed says whether another file has the object.
+// claimed says whether another file has the object, or asks for it in this
+// pass: then it has moved, and stays.
 func (d *Deploy) claimed(path string, r Ref) bool {
-	for other, a := range d.known {
-		if other != path && slices.ContainsFunc(a.Objects, r.same) {
-			return true
+	_, yes := d.claimant(path, r)
+	return yes
+}
+
+// claimant names another file that has the object. What a file asks for in
+// this pass takes the place of what it is known to have made.
+func (d *Deploy) claimant(path string, r Ref) (string, bool) {
+	for other, refs := range d.wanted {
+		if other != path && slices.ContainsFunc(refs, r.same) {
+			return other, true
 		}
 	}
-	return false
+	for other, a := range d.known {
+		if _, newer := d.wanted[other]; other != path && !newer && slices.ContainsFunc(a.Objects, r.same) {
+			return other, true
+		}
+	}
+	return "", false
 }
 
 // contested finds an object of a file that another file has, too.
 func (d *Deploy) contested(path string, refs []Ref) (other string, r Ref, found bool) {
 	for _, r := range refs {
-		for other, a := range d.known {
-			if other != path && a.State != Skipped && slices.ContainsFunc(a.Objects, r.same) {
-				return other, r, true
-			}
+		if other, yes := d.claimant(path, r); yes && d.onDisk[other] && d.known[other].State != Skipped {
+			return other, r, true
 		}
 	}
 	return "", Ref{}, false
 }
 
 // forget removes what deleted files had made.
-func (d *Deploy) forget(ctx context.Context, files []File) (again bool, err error) {
+func (d *Deploy) forget(ctx context.Context) (again bool, err error) {
 	for path, a := range d.known {
-		if slices.ContainsFunc(files, func(f File) bool { return f.Path == path }) {
+		if d.onDisk[path] {
 			continue
 		}
-		gone := stale(a.Objects, nil, func(r Ref) bool { return d.claimed(path, r) })
+		var gone []Ref
+		if a.State != Skipped { // what was to be left alone stays
+			gone = stale(a.Objects, nil, func(r Ref) bool { return d.claimed(path, r) })
+		}
 		if err := errors.Join(d.cluster.removeAll(ctx, gone), d.cluster.removeAddon(ctx, a.Name)); err != nil {
 			log.G(ctx).WithError(err).WithField("path", path).Warn("objects of a deleted manifest remain")
 			again = true

@@ -223,6 +223,12 @@ func clean(t *testing.T, dir string) {
 			t.Error(err)
 		}
 	}
+	groups, _ := filepath.Glob("/sys/fs/cgroup/*/kelp-e2e")
+	for _, group := range append(groups, "/sys/fs/cgroup/kelp-e2e") {
+		if err := os.Remove(group); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("remove the pod's cgroup: %v", err)
+		}
+	}
 	mounts, _ := os.ReadFile("/proc/self/mounts")
 	for line := range strings.Lines(string(mounts)) {
 		if path := strings.Fields(line)[1]; strings.HasPrefix(path, dir) {
