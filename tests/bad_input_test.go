@@ -14,7 +14,7 @@ import (
 const everything = `
 find /etc/kelp /etc/cni /etc/systemd /etc/modules-load.d /etc/sysctl.d /usr/local/bin /opt/cni /var/lib/kelp /var/lib/kubelet /var/log/pods /var/lib/cni /srv /run/kelp \
 	-printf '%p %y %m %U:%G %s %T@ %l\n' 2>/dev/null | sort
-ip -o addr
+ip -o addr | sed 's, tentative,,'
 ip route
 ip rule
 nft list ruleset

@@ -25,7 +25,7 @@ spec:
   terminationGracePeriodSeconds: 1
   containers:
   - {name: web, image: ` + webImage + `, imagePullPolicy: Never}
-  - {name: echo, image: ` + webImage + `, imagePullPolicy: Never, args: [echo], stdin: true}
+  - {name: echo, image: ` + webImage + `, imagePullPolicy: Never, args: [echo], stdin: true, stdinOnce: true}
 `
 
 // Everything that takes over a connection works through the one port.

@@ -10,6 +10,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/datastore/kine"
 	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/token"
 	"github.com/kelp-project/kelp/pkg/version"
 )
 
@@ -67,6 +68,9 @@ func look(cfg config.Config) Report {
 	add(checkVersion(cfg.Paths().VersionFile, Stamp{Version: version.Version, Kubernetes: version.KubernetesVersion})...)
 	add(checkDatabase(cfg)...)
 	add(checkCertificates(cfg, time.Now())...)
+	if err := token.Check(cfg); err != nil {
+		add(failure("token", err.Error(), ""))
+	}
 	wanted := ports(cfg)
 	listeners, err := observeListeners("/proc", func(l Listener) bool { return slices.ContainsFunc(wanted, l.clashes) })
 	add(checkPorts(wanted, listeners, err, r.Holder)...)

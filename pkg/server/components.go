@@ -18,12 +18,14 @@ import (
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/servicelb"
 	"github.com/kelp-project/kelp/pkg/supervisor"
+	"github.com/kelp-project/kelp/pkg/token"
 )
 
 // The names of the components, as kelp status shows them.
 const (
 	certificates      = "certificates"
 	renewal           = "renewal"
+	tokenName         = "token"
 	store             = "datastore"
 	listener          = "front"
 	api               = "apiserver"
@@ -47,16 +49,14 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 	engine := pki.New(cfg)
 	ds := datastore.New(cfg)
 	serving := latest.New[front.API]()
-	endpoint := ds.Endpoint()
-	apiServer := apiserver.New(cfg, apiserver.Inputs{
-		Paths:     paths,
-		Datastore: apiserver.Datastore{URLs: endpoint.URLs, CAFile: endpoint.CAFile, CertFile: endpoint.CertFile, KeyFile: endpoint.KeyFile},
-		Publish:   func(a apiserver.API) { serving.Set(front.API(a)) },
-	})
+	inputs := apiServerInputs(cfg, ds.Endpoint())
+	inputs.Publish = func(a apiserver.API) { serving.Set(front.API(a)) }
+	apiServer := apiserver.New(cfg, inputs)
 	listen := front.New(front.OptionsFor(cfg, paths, serving))
 	list := []supervisor.Component{
 		{Name: certificates, Once: true, Run: engine.Ensure},
 		{Name: renewal, After: []string{certificates}, Run: engine.Run},
+		{Name: tokenName, After: []string{certificates}, Once: true, Run: func(context.Context) error { return token.Ensure(cfg) }},
 		{Name: store, After: []string{certificates}, Run: ds.Run, Ready: ds.Ready},
 		{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
 		{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
@@ -71,6 +71,13 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 	// The node part needs an API server that answers, but not one that has
 	// finished everything it does at its start.
 	return withMemory(append(list, nodePart(cfg, n, apiServer.Serving)...))
+}
+
+func apiServerInputs(cfg config.Config, e datastore.Endpoint) apiserver.Inputs {
+	return apiserver.Inputs{
+		Paths:     cfg.Paths(),
+		Datastore: apiserver.Datastore{URLs: e.URLs, CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile},
+	}
 }
 
 // withMemory adds what comes after all others.

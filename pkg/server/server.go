@@ -11,6 +11,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/doctor"
 	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/preflight"
 	"github.com/kelp-project/kelp/pkg/process"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 	"github.com/kelp-project/kelp/pkg/version"
@@ -18,16 +19,23 @@ import (
 
 // Run runs a server until ctx ends or a component fails for good.
 func Run(ctx context.Context, cfg config.Config) error {
+	part, report, err := prepare(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	lock, err := preflight.Acquire(cfg)
+	if err != nil {
+		return err
+	}
+	defer lock.Release()
 	hurry()
 	log.G(ctx).WithField("version", version.Version).WithField("node", cfg.Node.Name).WithField("path", cfg.DataDir).Info("kelp starts")
-	var part *node.Node
-	if !cfg.Components.DisableAgent {
-		var err error
-		if part, err = node.New(ctx, cfg); err != nil {
-			return err
+	report.Log(ctx)
+	told := &systemd{started: func() {
+		if err := preflight.WriteVersion(cfg); err != nil {
+			log.G(ctx).WithError(err).Error("a later start cannot tell which version wrote the data")
 		}
-	}
-	told := &systemd{}
+	}}
 	s, err := supervisor.New(Components(cfg, part), supervisor.Options{Changed: told.changed})
 	if err != nil {
 		return err
@@ -43,18 +51,35 @@ func Run(ctx context.Context, cfg config.Config) error {
 	return process.Cause(ctx)
 }
 
+// prepare does all that can be refused, before anything is changed.
+func prepare(ctx context.Context, cfg config.Config) (*node.Node, preflight.Report, error) {
+	report, err := preflight.Run(cfg)
+	if err != nil {
+		return nil, report, err
+	}
+	var part *node.Node
+	if !cfg.Components.DisableAgent {
+		if part, err = node.New(ctx, cfg); err != nil {
+			return nil, report, err
+		}
+	}
+	return part, report, checkArguments(cfg, part)
+}
+
 // systemd is told how the start goes, and that it is over when the node is
 // ready: packaged components may need some seconds more, and whoever orders
 // a unit after kelp means the node.
 type systemd struct {
-	ready bool
-	line  string
+	started func() // called once, when the node is ready
+	ready   bool
+	line    string
 }
 
 // changed is called by the supervisor, one call at a time.
 func (t *systemd) changed(snap supervisor.Snapshot) {
 	if !t.ready && nodeReady(snap) {
 		t.ready = true
+		t.started()
 		process.NotifyReady()
 	}
 	line := "ready"

@@ -48,8 +48,11 @@ func New(cfg config.Config, in Inputs) *APIServer { return &APIServer{cfg: cfg, 
 
 // Merged returns the arguments with the user's merged over them.
 func (a *APIServer) Merged() (*args.Set, error) {
-	_, _, set, err := a.options()
-	return set, err
+	_, all, set, err := a.options()
+	if err != nil {
+		return nil, err
+	}
+	return set, all.Parse(set)
 }
 
 func (a *APIServer) options() (*options.ServerRunOptions, flags.Set, *args.Set, error) {

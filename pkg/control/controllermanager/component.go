@@ -31,8 +31,11 @@ type Inputs struct{ Paths config.Paths }
 func New(cfg config.Config, in Inputs) *ControllerManager {
 	c := &ControllerManager{cfg: cfg, paths: in.Paths}
 	c.merged = sync.OnceValues(func() (*args.Set, error) {
-		_, _, set, err := c.options()
-		return set, err
+		_, all, set, err := c.options()
+		if err != nil {
+			return nil, err
+		}
+		return set, all.Parse(set)
 	})
 	return c
 }

@@ -34,8 +34,11 @@ type Inputs struct{ Paths config.Paths }
 func New(cfg config.Config, in Inputs) *Scheduler {
 	s := &Scheduler{cfg: cfg, paths: in.Paths}
 	s.merged = sync.OnceValues(func() (*args.Set, error) {
-		_, _, set, err := s.options()
-		return set, err
+		_, all, set, err := s.options()
+		if err != nil {
+			return nil, err
+		}
+		return set, all.Parse(set)
 	})
 	return s
 }

@@ -23,7 +23,27 @@ func Merged(in Inputs) (*args.Set, error) {
 	if err := set.Merge(in.User, known); err != nil {
 		return nil, err
 	}
-	return set, nil
+	_, _, err := parse(set)
+	return set, err
+}
+
+// parse gives every argument to etcd's own flags.
+func parse(set *args.Set) (*embed.Config, *flag.FlagSet, error) {
+	cfg := embed.NewConfig()
+	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	cfg.AddFlags(flags)
+	for _, e := range set.Entries() {
+		if flags.Lookup(e.Key) == nil {
+			continue // initial-cluster-state, which embedConfig sets
+		}
+		value, _ := set.Get(e.Key)
+		if err := flags.Set(e.Key, value); err != nil {
+			return nil, nil, fmt.Errorf("etcd argument %q: %w", e.Key+"="+value, err)
+		}
+		cfg.FlagsExplicitlySet[e.Key] = true
+	}
+	return cfg, flags, nil
 }
 
 // embedConfig turns the arguments into etcd's own configuration. Flags are set
@@ -34,19 +54,9 @@ func embedConfig(in Inputs, core zapcore.Core) (*embed.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg := embed.NewConfig()
-	flags := flag.NewFlagSet("etcd", flag.ContinueOnError)
-	flags.SetOutput(io.Discard)
-	cfg.AddFlags(flags)
-	for _, e := range set.Entries() {
-		if flags.Lookup(e.Key) == nil {
-			continue // initial-cluster-state, which is set below
-		}
-		value, _ := set.Get(e.Key)
-		if err := flags.Set(e.Key, value); err != nil {
-			return nil, fmt.Errorf("etcd argument %q: %w", e.Key+"="+value, err)
-		}
-		cfg.FlagsExplicitlySet[e.Key] = true
+	cfg, flags, err := parse(set)
+	if err != nil {
+		return nil, err
 	}
 	for urls, text := range map[*[]url.URL]string{
 		&cfg.ListenClientUrls: in.ClientURL(), &cfg.AdvertiseClientUrls: in.ClientURL(),

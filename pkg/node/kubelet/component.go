@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kelp-project/kelp/pkg/args"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 )
@@ -41,6 +42,8 @@ type Kubelet struct {
 	began   time.Time   // set before listen
 	renewed atomic.Bool // the node's lease was renewed since
 
+	informed atomic.Bool // it knows the node's pods
+
 	mu     sync.Mutex
 	client kubernetes.Interface
 }
@@ -48,6 +51,19 @@ type Kubelet struct {
 // New returns the kubelet, not yet running.
 func New(cfg config.Config, in Inputs) *Kubelet {
 	return &Kubelet{cfg: cfg, in: in, health: http.Client{Timeout: time.Second}}
+}
+
+// Merged returns the arguments with the user's merged over them, checked
+// together with the drop-ins.
+func (k *Kubelet) Merged() (*args.Set, error) {
+	dropIns, err := ReadDropIns(k.cfg.Kubelet.ConfigDir)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := Server(k.cfg, k.in, dropIns); err != nil {
+		return nil, err
+	}
+	return Args(k.cfg, k.in)
 }
 
 // Run runs the kubelet until ctx ends. Pods stay. It works once per process:
@@ -107,7 +123,7 @@ func (k *Kubelet) Ready(ctx context.Context) error {
 	}
 	for _, c := range node.Status.Conditions {
 		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
-			return nil
+			return k.knowsPods(ctx, client)
 		} else if c.Type == corev1.NodeReady {
 			return fmt.Errorf("node is not ready: %s", c.Message)
 		}

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/kubernetes/cmd/kube-proxy/app"
 
+	"github.com/kelp-project/kelp/pkg/args"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/nodewatch"
 )
@@ -29,6 +30,18 @@ type Proxy struct {
 // New returns kube-proxy, not yet running.
 func New(cfg config.Config, in Inputs) *Proxy {
 	return &Proxy{cfg: cfg, in: in, health: http.Client{Timeout: time.Second}}
+}
+
+// Merged returns the arguments with the user's merged over them.
+func (p *Proxy) Merged() (*args.Set, error) {
+	set, err := Args(p.cfg, p.in)
+	if err != nil {
+		return nil, err
+	}
+	if err := flagSet(app.NewOptions()).Parse(set.Render()); err != nil {
+		return nil, fmt.Errorf("parse kube-proxy arguments: %w", err)
+	}
+	return set, nil
 }
 
 // Run runs kube-proxy until ctx ends and leaves its rules in place. It works

@@ -1,0 +1,161 @@
+package token
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/pki"
+)
+
+const hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+func TestParseReadsWhatTextWrites(t *testing.T) {
+	t.Parallel()
+	for _, want := range []Token{
+		{Hash: hash, Role: Server, ID: "cluster", Secret: "s3cret"},
+		{Hash: hash, Role: Agent, ID: "x1", Secret: "with.dots."},
+		{Secret: "a secret's own text"[:9] + "x"},
+		New(hash, Agent),
+	} {
+		want.Secret = strings.ReplaceAll(want.Secret, " ", "_")
+		got, err := Parse(want.Text() + "\n")
+		if err != nil || got != want {
+			t.Errorf("Parse(Text(%+v)) = %+v, %v", want, got, err)
+		}
+	}
+}
+
+func TestParseRefusesBrokenTokensWithoutRepeatingThem(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"", "two words", "kelp1.", "kelp1." + hash + ".server.secret", "kelp1.abc.server.id.secret",
+		"kelp1." + hash + ".king.id.secret", "kelp1." + hash + ".agent..secret", "kelp1." + hash + ".agent.id.",
+	} {
+		_, err := Parse(text)
+		if err == nil || strings.Contains(err.Error(), ".secret") {
+			t.Errorf("Parse(%q): %v", text, err)
+		}
+	}
+}
+
+func TestMatches(t *testing.T) {
+	t.Parallel()
+	full := Token{Hash: hash, Role: Server, ID: "cluster", Secret: "s"}
+	for other, want := range map[Token]bool{
+		{Secret: "s"}:  true,
+		{Secret: "t"}:  false,
+		{Secret: "ss"}: false,
+		{Hash: strings.Repeat("0", 64), Secret: "s"}:         false,
+		{Hash: hash, Role: Server, ID: "other", Secret: "s"}: true,
+	} {
+		if got := full.Matches(other); got != want {
+			t.Errorf("matches %+v: %v", other, got)
+		}
+	}
+}
+
+func TestStringHidesTheSecret(t *testing.T) {
+	t.Parallel()
+	if s := New(hash, Server).String(); s != "server token cluster" {
+		t.Error(s)
+	}
+}
+
+func cluster(t *testing.T) config.Config {
+	t.Helper()
+	cfg := config.Default()
+	cfg.DataDir = t.TempDir()
+	cfg.Node.Name = "one"
+	cfg.Kubeconfig.Path = filepath.Join(cfg.DataDir, "kubeconfig")
+	if err := pki.New(cfg).Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func read(t *testing.T, cfg config.Config) Token {
+	t.Helper()
+	path := cfg.Paths().TokenFile
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm() != 0o600 {
+		t.Errorf("%s has mode %v", path, info.Mode())
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Parse(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestTheFirstStartMakesATokenThatStays(t *testing.T) {
+	t.Parallel()
+	cfg := cluster(t)
+	if err := Ensure(cfg); err != nil {
+		t.Fatal(err)
+	}
+	first := read(t, cfg)
+	if first.Role != Server || len(first.Secret) < 26 || len(first.Hash) != 64 {
+		t.Errorf("made %+v", first)
+	}
+	if err := Ensure(cfg); err != nil || read(t, cfg) != first {
+		t.Errorf("the second start made another one: %v", err)
+	}
+	cfg.Token = first.Text()
+	if err := Check(cfg); err != nil {
+		t.Error(err)
+	}
+	cfg.Token = "another"
+	if err := Check(cfg); err == nil || strings.Contains(err.Error(), "another") || !strings.Contains(err.Error(), cfg.Paths().TokenFile) {
+		t.Errorf("a token that contradicts: %v", err)
+	}
+	if err := Ensure(cfg); err == nil || read(t, cfg) != first {
+		t.Errorf("the cluster's token was replaced: %v", err)
+	}
+}
+
+func TestAConfiguredSecretIsTheClusters(t *testing.T) {
+	t.Parallel()
+	cfg := cluster(t)
+	cfg.TokenFile = filepath.Join(cfg.DataDir, "mine")
+	if err := os.WriteFile(cfg.TokenFile, []byte("my-own-secret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Ensure(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if got := read(t, cfg); got.Secret != "my-own-secret" || got.Hash == "" {
+		t.Errorf("wrote %+v", got)
+	}
+}
+
+func TestOtherTokensAreRefused(t *testing.T) {
+	t.Parallel()
+	cfg := cluster(t)
+	for text, want := range map[string]string{
+		Token{Hash: hash, Role: Server, ID: "cluster", Secret: "s"}.Text(): "another cluster's",
+		Token{Hash: hash, Role: Agent, ID: "x", Secret: "s"}.Text():        "agent's token",
+		"kelp1.x": "is not a token",
+	} {
+		cfg.Token = text
+		if err := Ensure(cfg); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+	cfg.Token, cfg.TokenFile = "", filepath.Join(cfg.DataDir, "missing")
+	if err := Check(cfg); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Error(err)
+	}
+	if _, err := os.Stat(cfg.Paths().TokenFile); err == nil {
+		t.Error("a refused token was written")
+	}
+}
