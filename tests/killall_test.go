@@ -30,7 +30,7 @@ mkdir -p /run/containerd/io.containerd.runtime.v2.task/moby/other/rootfs
 mount -t tmpfs other /run/containerd/io.containerd.runtime.v2.task/moby/other/rootfs
 cp /bin/sleep /usr/local/bin/containerd-shim-runc-v2
 systemd-run -q --unit=other /usr/local/bin/containerd-shim-runc-v2 1000000
-ip link add other0 type dummy
+ip link add other0 type veth peer name other1
 ip link add docker0 type bridge
 nft add table ip other
 nft add chain ip other KUBE-LOOKALIKE
