@@ -145,6 +145,19 @@ iptables_rules() {
 	done
 }
 
+# empty_tables: what iptables has made in nftables for the chains above, and
+# nobody uses: base chains that accept everything.
+empty_tables() {
+	command -v nft >/dev/null || return 0
+	for kind in ip ip6; do
+		for table in filter mangle nat raw; do
+			rules=$(nft list table "$kind" "$table" 2>/dev/null) || continue
+			echo "$rules" | grep -qvE '^$|^#|^table |^	chain (PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) \{|^		type .* policy accept;$|^	?\}$' ||
+				nft delete table "$kind" "$table" 2>/dev/null || true
+		done
+	done
+}
+
 cgroups() {
 	if command -v systemctl >/dev/null && [ -d /run/systemd/system ]; then
 		systemctl stop kubepods.slice 2>/dev/null || true
@@ -158,5 +171,6 @@ unmount
 interfaces
 nft_rules
 iptables_rules
+empty_tables
 cgroups
 rm -rf --one-file-system "$run"
