@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -33,7 +32,25 @@ const (
 
 var addonResource = schema.GroupVersionResource{Group: "kelp.io", Version: "v1", Resource: "addons"}
 
-// cluster is the cluster as deploy sees it.
+// api is the cluster as a pass sees it.
+type api interface {
+	// begin says that a pass begins: what is known of kinds may be old.
+	begin()
+	// apply applies one object, completes its namespace, and returns its
+	// reference. Safe for concurrent use.
+	apply(ctx context.Context, o *unstructured.Unstructured) (Ref, error)
+	// remove deletes one object; one that is not there is no error. Safe for
+	// concurrent use.
+	remove(ctx context.Context, r Ref) error
+	// addons returns what is known of each file, by its path.
+	addons(ctx context.Context) (map[string]Addon, error)
+	record(ctx context.Context, a Addon, message string) error
+	removeAddon(ctx context.Context, name string) error
+}
+
+var _ api = (*cluster)(nil)
+
+// cluster is a real one.
 type cluster struct {
 	dynamic dynamic.Interface
 	kube    kubernetes.Interface
@@ -69,6 +86,8 @@ func newCluster(kubeconfig string) (*cluster, error) {
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(disc))
 	return &cluster{dynamic: dyn, kube: kube, mapper: mapper, slots: make(chan struct{}, inFlight)}, nil
 }
+
+func (c *cluster) begin() { c.fresh = sync.Once{} }
 
 // resource finds the client for an object and completes its namespace.
 func (c *cluster) resource(o *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
@@ -134,26 +153,6 @@ func (c *cluster) remove(ctx context.Context, r Ref) error {
 	return nil
 }
 
-// removeAll deletes in the reverse of the order in which things are made.
-func (c *cluster) removeAll(ctx context.Context, refs []Ref) error {
-	var problems []error
-	for _, group := range inPhases(refs, true) {
-		problems = append(problems, each(group, func(i int) error { return c.remove(ctx, refs[i]) }))
-	}
-	return errors.Join(problems...)
-}
-
-// each runs do for every index side by side and joins the errors in order.
-func each(indices []int, do func(i int) error) error {
-	errs := make([]error, len(indices))
-	var all sync.WaitGroup
-	for n, i := range indices {
-		all.Go(func() { errs[n] = do(i) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
-}
-
 func refOf(o *unstructured.Unstructured) Ref {
 	gvk := o.GroupVersionKind()
 	return Ref{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind, Namespace: o.GetNamespace(), Name: o.GetName()}
@@ -179,7 +178,15 @@ func (c *cluster) addons(ctx context.Context) (map[string]Addon, error) {
 	return known, nil
 }
 
-// writeAddon stores what became of a file.
+// record stores what became of a file, and tells it as an event.
+func (c *cluster) record(ctx context.Context, a Addon, message string) error {
+	uid, err := c.writeAddon(ctx, a)
+	if err != nil {
+		return err
+	}
+	return c.event(ctx, a, uid, string(a.State), message)
+}
+
 func (c *cluster) writeAddon(ctx context.Context, a Addon) (types.UID, error) {
 	client := c.dynamic.Resource(addonResource).Namespace(addonNamespace)
 	o, err := client.Apply(ctx, a.Name, a.object(false), metav1.ApplyOptions{FieldManager: fieldManager, Force: true})

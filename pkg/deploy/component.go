@@ -39,7 +39,7 @@ type Inputs struct {
 type Deploy struct {
 	cfg     config.Config
 	in      Inputs
-	cluster *cluster
+	cluster api
 	known   map[string]Addon // by file, as it is in the cluster
 	done    map[string]Addon // by file, what was done since the start
 	onDisk  map[string]bool  // in this pass

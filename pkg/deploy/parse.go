@@ -85,6 +85,9 @@ func split(text string) []part {
 func parseDocument(text string) ([]*unstructured.Unstructured, error) {
 	content := map[string]any{}
 	if err := yaml.UnmarshalStrict([]byte(text), &content); err != nil {
+		if strings.Contains(err.Error(), "into Go value of type map[string]interface {}") {
+			return nil, errors.New("is not an object with apiVersion, kind and metadata")
+		}
 		return nil, err
 	}
 	o := &unstructured.Unstructured{Object: content}
@@ -119,10 +122,23 @@ func checkObject(o *unstructured.Unstructured) error {
 		return errors.New("kind is missing")
 	case o.GetName() == "" && o.GetGenerateName() != "":
 		return fmt.Errorf("%s has generateName: each time it is applied would make another one; give it a name", o.GetKind())
+	case !nameIsText(o):
+		return fmt.Errorf("%s's metadata.name is not a text: put it in quotes", o.GetKind())
 	case o.GetName() == "":
 		return fmt.Errorf("%s has no metadata.name", o.GetKind())
 	}
 	return nil
+}
+
+// nameIsText is false for y, on, 1 and their like, which YAML takes for other
+// things than texts.
+func nameIsText(o *unstructured.Unstructured) bool {
+	metadata, ok := o.Object["metadata"].(map[string]any)
+	if !ok || metadata["name"] == nil {
+		return true
+	}
+	_, ok = metadata["name"].(string)
+	return ok
 }
 
 var lineNumber = regexp.MustCompile(`\bline (\d+)`)

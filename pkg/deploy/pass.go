@@ -17,9 +17,9 @@ import (
 type work struct {
 	file File
 	docs []Document
-	err  error // all problems of the file
-	refs []Ref // of docs, by index, as soon as they are applied
-	mu   sync.Mutex
+	refs []Ref   // of docs, by index, as soon as they are applied
+	errs []error // of docs, by index
+	err  error   // all problems of the file
 }
 
 // asked are the objects that the file holds, whether or not they could be
@@ -32,12 +32,6 @@ func (w *work) asked() []Ref {
 	return refs
 }
 
-func (w *work) fail(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.err = errors.Join(w.err, err)
-}
-
 // pass brings the cluster to what is on disk, for the files that need it. It
 // reports whether something has to be tried again.
 func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error) {
@@ -46,7 +40,7 @@ func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error)
 			return true, err
 		}
 	}
-	d.cluster.fresh = sync.Once{}
+	d.cluster.begin()
 	var todo []*work
 	d.onDisk = map[string]bool{}
 	for _, f := range files {
@@ -60,7 +54,7 @@ func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error)
 			if w.err == nil {
 				w.docs, w.err = Parse(f.Path, f.Data)
 			}
-			w.refs = make([]Ref, len(w.docs))
+			w.refs, w.errs = make([]Ref, len(w.docs)), make([]error, len(w.docs))
 		}
 		todo = append(todo, w)
 	}
@@ -117,19 +111,23 @@ func (d *Deploy) applyAll(ctx context.Context, todo []*work) {
 			w, doc := todo[items[i].w], todo[items[i].w].docs[items[i].doc]
 			ref, err := d.cluster.apply(ctx, doc.Object)
 			if err != nil {
-				w.fail(fmt.Errorf("%s: document %d, line %d: %s: %w", w.file.Path, doc.Number, doc.Line, refOf(doc.Object), err))
+				w.errs[items[i].doc] = fmt.Errorf("%s: document %d, line %d: %s: %w", w.file.Path, doc.Number, doc.Line, refOf(doc.Object), err)
 				return nil
 			}
 			w.refs[items[i].doc] = ref
 			return nil
 		})
 	}
+	for _, w := range todo {
+		// In the order of the file, so that two passes say the same.
+		w.err = errors.Join(append([]error{w.err}, w.errs...)...)
+	}
 }
 
 // conclude prunes what the file no longer holds, and writes its Addon.
 func (d *Deploy) conclude(ctx context.Context, w *work) error {
 	path := w.file.Path
-	before := d.known[path]
+	before, seen := d.known[path]
 	now := Addon{Name: addonName(path), File: path, Hash: w.file.Hash, Applied: time.Now(), State: Applied}
 	made := slices.DeleteFunc(slices.Clone(w.refs), func(r Ref) bool { return r.Kind == "" })
 	var pruned []Ref
@@ -138,7 +136,7 @@ func (d *Deploy) conclude(ctx context.Context, w *work) error {
 		now.State, now.Objects = Skipped, before.Objects
 	case w.err == nil:
 		pruned = stale(before.Objects, made, func(r Ref) bool { return d.claimed(path, r) })
-		if err := d.cluster.removeAll(ctx, pruned); err != nil {
+		if err := d.removeAll(ctx, pruned); err != nil {
 			w.err = err
 			made = merge(made, pruned)
 		}
@@ -148,8 +146,7 @@ func (d *Deploy) conclude(ctx context.Context, w *work) error {
 	}
 	if w.err != nil {
 		now.State, now.Message = Failed, w.err.Error()
-	}
-	if other, r, twice := d.contested(path, made); twice {
+	} else if other, r, twice := d.contested(path, made); twice {
 		now.Message = fmt.Sprintf("%s is also in %s: the file that is applied last wins", r, other)
 	}
 	d.done[path] = now
@@ -158,17 +155,18 @@ func (d *Deploy) conclude(ctx context.Context, w *work) error {
 	}
 	d.tell(ctx, now, pruned)
 	d.known[path] = now
-	uid, err := d.cluster.writeAddon(ctx, now)
-	if err != nil {
-		delete(d.done, path) // so that it is written in the next pass
-		d.known[path] = before
-		return err
-	}
 	message := now.Message
 	if message == "" {
 		message = fmt.Sprintf("%d objects, %d pruned", len(now.Objects), len(pruned))
 	}
-	return d.cluster.event(ctx, now, uid, string(now.State), message)
+	if err := d.cluster.record(ctx, now, message); err != nil {
+		delete(d.done, path) // so that it is written in the next pass
+		if d.known[path] = before; !seen {
+			delete(d.known, path)
+		}
+		return err
+	}
+	return nil
 }
 
 func (d *Deploy) tell(ctx context.Context, a Addon, pruned []Ref) {
@@ -226,7 +224,11 @@ func (d *Deploy) forget(ctx context.Context) (again bool, err error) {
 		if a.State != Skipped { // what was to be left alone stays
 			gone = stale(a.Objects, nil, func(r Ref) bool { return d.claimed(path, r) })
 		}
-		if err := errors.Join(d.cluster.removeAll(ctx, gone), d.cluster.removeAddon(ctx, a.Name)); err != nil {
+		err := d.removeAll(ctx, gone)
+		if err == nil { // the Addon last: it says what there is to remove
+			err = d.cluster.removeAddon(ctx, a.Name)
+		}
+		if err != nil {
 			log.G(ctx).WithError(err).WithField("path", path).Warn("objects of a deleted manifest remain")
 			again = true
 			continue
@@ -236,4 +238,24 @@ func (d *Deploy) forget(ctx context.Context) (again bool, err error) {
 		delete(d.done, path)
 	}
 	return again, nil
+}
+
+// removeAll deletes in the reverse of the order in which things are made.
+func (d *Deploy) removeAll(ctx context.Context, refs []Ref) error {
+	var problems []error
+	for _, group := range inPhases(refs, true) {
+		problems = append(problems, each(group, func(i int) error { return d.cluster.remove(ctx, refs[i]) }))
+	}
+	return errors.Join(problems...)
+}
+
+// each runs do for every index side by side and joins the errors in order.
+func each(indices []int, do func(i int) error) error {
+	errs := make([]error, len(indices))
+	var all sync.WaitGroup
+	for n, i := range indices {
+		all.Go(func() { errs[n] = do(i) })
+	}
+	all.Wait()
+	return errors.Join(errs...)
 }

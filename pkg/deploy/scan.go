@@ -109,5 +109,5 @@ func addonName(path string) string {
 		return name
 	}
 	sum := sha256.Sum256([]byte(path))
-	return strings.Trim(name[:min(len(name), 200)], ".-") + "-" + hex.EncodeToString(sum[:4])
+	return strings.Trim(name[:min(len(name), 200)]+"-"+hex.EncodeToString(sum[:4]), ".-")
 }

@@ -29,6 +29,7 @@ var never = []line{
 	{`^Failed to read data from checkpoint.*checkpoint is not found`, "the first start of a kubelet"},
 	{`failed to check if we have separate container filesystem\. Ignoring`, "only containerd's newer snapshotters tell"},
 	{`Stats initialization may not have completed yet`, "the first collection comes before the first statistics"},
+	{`failed with read version: \d+ is not as new as written version`, "a controller's cache is behind its own write: tried again"},
 	{`^Failed to list existing sets.*no such file or directory`, "before proxy has made its table"},
 }
 
@@ -48,6 +49,8 @@ var starting = []line{
 	{`loading OpenAPI spec for .* failed|failed to download .*(503|unexpected)|ResponseCode: 503`, "aggregated APIs come up as pods"},
 	{`unable to retrieve the complete list of server APIs|stale GroupVersion discovery`, "the same"},
 	{`service unavailable|the server is currently unable to handle the request`, "the same"},
+	{`^error resolving .*: no endpoints available for service`, "the same"},
+	{`[Nn]odes? "[^"]*" not found$`, "before the kubelet has made its node"},
 	{`missing content for CA bundle|not yet synced|has not (been )?synced`, "before the first list"},
 	{`serviceaccounts? "default" not found`, "before the controller manager has made it"},
 }

@@ -39,6 +39,7 @@ const (
 	networkName       = "network"
 	kubeletName       = "kubelet"
 	proxyName         = "proxy"
+	roleName          = "role"
 	memory            = "memory"
 )
 
@@ -63,7 +64,7 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 	}
 	list = append(list, control(cfg)...)
 	if cfg.Components.DisableAgent {
-		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName} {
+		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName, roleName} {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
 		}
 		return withMemory(list)
@@ -128,6 +129,7 @@ func nodePart(cfg config.Config, n *node.Node, serving func(context.Context) err
 		{Name: imagesName, After: []string{containerdName}, Run: imgs.Run, Ready: imgs.Ready},
 		{Name: kubeletName, After: []string{containerdName, certificates}, Run: when(n.Kubelet.Run), Ready: n.Kubelet.Ready},
 		{Name: proxyName, After: []string{certificates}, Run: when(n.Proxy.Run), Ready: n.Proxy.Ready},
+		{Name: roleName, After: []string{kubeletName}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
 	}
 	if cfg.Network.Backend == config.BackendNone {
 		return append(list, supervisor.Skipped(networkName, "network.backend is none: bring a CNI plugin"))
