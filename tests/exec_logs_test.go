@@ -5,7 +5,6 @@ package tests
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -128,7 +127,7 @@ func awaitLine(t *testing.T, lines <-chan string, want string) {
 			}
 			seen = append(seen, line)
 		case <-limit.C:
-			t.Fatal(fmt.Sprintf("no line %q within %s, only %q", want, soon, seen))
+			t.Fatalf("no line %q within %s, only %q", want, soon, seen)
 		}
 	}
 }

@@ -46,7 +46,7 @@ func TestPodsRunOnWhileKelpIsStopped(t *testing.T) {
 		if took > 10*time.Second { // make bench holds it to 2.5 s
 			t.Errorf("a restart took %s", took)
 		}
-		after := s.awaitPod(t, "stay", "app=web", soon)
+		after := s.awaitPodNamed(t, "stay", before.Name, soon)
 		if identity(before) != identity(after) {
 			t.Errorf("the pod was %s, is %s", identity(before), identity(after))
 		}

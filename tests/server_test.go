@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -248,20 +249,34 @@ func (s *server) awaitPod(t *testing.T, namespace, selector string, limit time.D
 			return err
 		}
 		for i := range pods.Items {
-			p := &pods.Items[i]
-			if p.DeletionTimestamp != nil {
-				continue
-			}
-			for _, c := range p.Status.Conditions {
-				if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
-					found = p
-					return nil
-				}
+			if podReady(&pods.Items[i]) {
+				found = &pods.Items[i]
+				return nil
 			}
 		}
 		return fmt.Errorf("none of %d pods is ready", len(pods.Items))
 	})
 	return found
+}
+
+// awaitPodNamed waits until the very pod is ready.
+func (s *server) awaitPodNamed(t *testing.T, namespace, name string, limit time.Duration) *corev1.Pod {
+	t.Helper()
+	var found *corev1.Pod
+	client := s.client(t)
+	hosts.Eventually(t, limit, "pod "+namespace+"/"+name+" is ready", func(ctx context.Context) (err error) {
+		if found, err = client.CoreV1().Pods(namespace).Get(ctx, name, metav1.GetOptions{}); err == nil && !podReady(found) {
+			err = errors.New("it is not ready")
+		}
+		return err
+	})
+	return found
+}
+
+func podReady(p *corev1.Pod) bool {
+	return p.DeletionTimestamp == nil && slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 }
 
 // awaitPage waits until url answers with the application's page, asked for

@@ -80,7 +80,7 @@ func TestSecretsAreRedacted(t *testing.T) {
 	nested := struct{ Inner any }{&c}
 	printed := map[string]string{
 		"YAML": string(asYAML), "JSON": string(asJSON), "rows": fmt.Sprint(c.Rows(origins)),
-		"%v": fmt.Sprintf("%v", c), "%+v": fmt.Sprintf("%+v", nested), "%#v": fmt.Sprintf("%#v", c), "%s": fmt.Sprintf("%s", &c),
+		"%v": fmt.Sprintf("%v", c), "%+v": fmt.Sprintf("%+v", nested), "%#v": fmt.Sprintf("%#v", c), "%s": (&c).String(),
 	}
 	c.TokenFile = "/x"
 	c.Node.Name = "?"

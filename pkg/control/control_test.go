@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -76,7 +75,6 @@ type plane struct {
 	t       testing.TB
 	began   time.Time
 	ctx     context.Context
-	mu      sync.Mutex
 	running []running
 }
 

@@ -3,7 +3,6 @@ package front
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	stdlog "log"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/containerd/log"
-	"golang.org/x/net/http2"
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
@@ -134,10 +132,7 @@ func (f *Front) Run(ctx context.Context) error {
 	l := &listener{Listener: bound, conns: map[*conn]struct{}{}}
 	defer l.closeAll()
 
-	server, err := f.server(ctx)
-	if err != nil {
-		return errors.Join(err, bound.Close())
-	}
+	server := f.server(ctx)
 	served := make(chan error, 1)
 	go func() { served <- server.ServeTLS(l, "", "") }()
 	select {
@@ -159,7 +154,7 @@ func (f *Front) Run(ctx context.Context) error {
 	return nil
 }
 
-func (f *Front) server(ctx context.Context) (*http.Server, error) {
+func (f *Front) server(ctx context.Context) *http.Server {
 	server := &http.Server{
 		Handler:           f,
 		TLSConfig:         f.tlsConfig(ctx),
@@ -171,17 +166,13 @@ func (f *Front) server(ctx context.Context) (*http.Server, error) {
 	// The API server's own figures: one frame holds 99 % of all objects, and
 	// a client cannot open more streams than it may reset.
 	const body, streams = 256 * 1024, 100
-	err := http2.ConfigureServer(server, &http2.Server{
-		IdleTimeout:                  idleTimeout,
-		MaxUploadBufferPerStream:     body,
-		MaxReadFrameSize:             body,
-		MaxConcurrentStreams:         streams,
-		MaxUploadBufferPerConnection: body * streams,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("configure HTTP/2: %w", err)
+	server.HTTP2 = &http.HTTP2Config{
+		MaxReceiveBufferPerStream:     body,
+		MaxReadFrameSize:              body,
+		MaxConcurrentStreams:          streams,
+		MaxReceiveBufferPerConnection: body * streams,
 	}
-	return server, nil
+	return server
 }
 
 // tlsConfig asks for a client certificate and leaves checking it to the

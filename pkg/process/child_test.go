@@ -61,7 +61,7 @@ func child(ctx context.Context, as string) {
 
 type started struct {
 	*exec.Cmd
-	out, err bytes.Buffer
+	err bytes.Buffer
 }
 
 // start starts a copy of this program. It ends with the test at the latest.
