@@ -46,6 +46,13 @@ var badInputs = []badInput{
 	{name: "an unknown variable's value", run: "KELP_HTTPS_LISTEN_PORT=seven kelp server", want: []string{"KELP_HTTPS_LISTEN_PORT", "seven"}},
 	{name: "an unknown component argument", args: []string{"--kube-apiserver-arg=enable-admision-plugins=X"}, want: []string{"enable-admision-plugins", "enable-admission-plugins"}},
 	{name: "an argument that kelp owns", args: []string{"--kube-apiserver-arg=etcd-servers=http://x"}, want: []string{"etcd-servers", "kelp"}},
+	{name: "a component argument that cannot be read", args: []string{"--kube-controller-manager-arg=node-monitor-period=soon"}, want: []string{"node-monitor-period", "soon"}},
+	{
+		name: "a kubelet drop-in with an unknown field", before: "mkdir -p /etc/kelp/kubelet.conf.d; printf 'apiVersion: kubelet.config.k8s.io/v1beta1\\nkind: KubeletConfiguration\\nmaxPod: 5\\n' >/etc/kelp/kubelet.conf.d/10.conf",
+		after: "rm -r /etc/kelp/kubelet.conf.d", want: []string{"10.conf:3", "maxPod"},
+	},
+	{name: "a token file that is missing", args: []string{"--token-file=/srv/token"}, want: []string{"/srv/token"}},
+	{name: "an agent's token", args: []string{"--token=kelp1." + strings.Repeat("0", 64) + ".agent.a.s"}, want: []string{"agent's token"}},
 	{name: "an unknown component to disable", args: []string{"--disable=corends"}, want: []string{"corends", "coredns"}},
 	{name: "not root", run: "setpriv --reuid=65534 --regid=65534 --clear-groups kelp server", want: []string{"root"}},
 	{

@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -54,5 +55,20 @@ func TestStartLogIsShort(t *testing.T) {
 		if !strings.Contains(strings.Join(lines, "\n"), component) {
 			t.Errorf("the start's log does not speak of %s", component)
 		}
+	}
+
+	s.stopKelp(t)
+	s.write(t, "/etc/kelp/config.yaml", "log: {format: json}\n")
+	s.start(t)
+	ready := map[string]bool{}
+	for _, line := range strings.Split(s.run(t, "journalctl -o cat --no-pager _SYSTEMD_UNIT=kelp.service _SYSTEMD_INVOCATION_ID=$(systemctl show --property=InvocationID --value kelp)"), "\n") {
+		var entry struct{ Time, Level, Msg, Component string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Time == "" || entry.Level == "" || entry.Msg == "" {
+			t.Errorf("with log.format json, a line is %q (%v)", line, err)
+		}
+		ready[entry.Component] = ready[entry.Component] || entry.Msg == "ready"
+	}
+	if !ready["apiserver"] || !ready["kubelet"] {
+		t.Errorf("the log for machines does not say that the components are ready: %v", ready)
 	}
 }
