@@ -133,3 +133,20 @@ func TestCheckPackets(t *testing.T) {
 		}
 	}
 }
+
+// Whatever thread the kernel was tried on, the process still sees its own
+// sockets: once, the first thread went to the other namespace.
+func TestTryingTheKernelLeavesTheProcessWhereItIs(t *testing.T) {
+	before, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 200 {
+		if err := inThrowawayNamespace(func() {}); err != nil {
+			t.Skipf("no network namespace can be made here: %v", err)
+		}
+	}
+	if after, err := os.Readlink("/proc/self/ns/net"); err != nil || after != before {
+		t.Errorf("the process is in %s, was in %s, %v", after, before, err)
+	}
+}

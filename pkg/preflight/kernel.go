@@ -47,11 +47,18 @@ func observeKernel(backend config.NetworkBackend) Kernel {
 }
 
 // inThrowawayNamespace runs try on a thread with a network namespace of its
-// own, which vanishes with the thread.
+// own, which vanishes with the thread. That thread is never the process's
+// first: it would stay, and /proc/net would show the new namespace for good.
 func inThrowawayNamespace(try func()) error {
 	ended := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // and never unlock: the thread ends with this goroutine
+		if unix.Gettid() == unix.Getpid() {
+			// While this goroutine holds the first thread, another gets another.
+			ended <- inThrowawayNamespace(try)
+			runtime.UnlockOSThread()
+			return
+		}
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
 			try()
