@@ -97,7 +97,12 @@ func TestCertificateRotate(t *testing.T) {
 			return nil
 		})
 	}
-	s.kubectl(t, "-n", "kube-system", "logs", "deployment/coredns", "--tail=1") // with the API server's new certificate, at the kubelet's
+	// With the API server's new certificate, at the kubelet's; connections with
+	// the old one are closed, whatever they were at.
+	hosts.Eventually(t, soon, "logs are read through the new certificates", func(ctx context.Context) error {
+		_, err := s.Kubectl(ctx, "-n", "kube-system", "logs", "deployment/coredns", "--tail=1")
+		return err
+	})
 	if backup := s.run(t, "ls "+dataDir+"/server/tls-backups/*"); !strings.Contains(backup, "apiserver.key") {
 		t.Errorf("the replaced certificates are not kept: %q; rotate said %q", backup, out)
 	}
@@ -120,7 +125,7 @@ func TestArgs(t *testing.T) {
 			t.Errorf("kelp args %s has no %s:\n%s", component, want, out)
 		}
 	}
-	if out := s.run(t, "kelp args kube-scheduler --output=flags --kube-scheduler-arg=v=2"); !strings.Contains(out, "--v=2") && !strings.Contains(out, "--leader-elect=false") {
+	if out := s.run(t, "kelp args --output=flags --kube-scheduler-arg=v=2 kube-scheduler"); !strings.Contains(out, "--v=2") && !strings.Contains(out, "--leader-elect=false") {
 		t.Errorf("as flags: %s", out)
 	}
 }

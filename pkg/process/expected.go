@@ -30,6 +30,7 @@ var never = []line{
 	{`failed to check if we have separate container filesystem\. Ignoring`, "only containerd's newer snapshotters tell"},
 	{`Stats initialization may not have completed yet`, "the first collection comes before the first statistics"},
 	{`failed with read version: \d+ is not as new as written version`, "a controller's cache is behind its own write: tried again"},
+	{`^Failed to get system container stats`, "cAdvisor does not follow every cgroup; only the kubelet's own summary lacks a line"},
 	{`^Failed to list existing sets.*no such file or directory`, "before proxy has made its table"},
 }
 
