@@ -30,6 +30,7 @@ const (
 	listener          = "front"
 	api               = "apiserver"
 	controllerManager = "controller-manager"
+	nodeIPAMName      = "node-ipam"
 	schedulerName     = "scheduler"
 	deployName        = "deploy"
 	serviceLB         = "servicelb"
@@ -63,6 +64,7 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 		{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
 	}
 	list = append(list, control(cfg)...)
+	list = append(list, nodeIPAM(cfg, apiServer.Serving))
 	if cfg.Components.DisableAgent {
 		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName, roleName} {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
@@ -108,18 +110,31 @@ func control(cfg config.Config) []supervisor.Component {
 	return append(list, supervisor.Component{Name: serviceLB, After: []string{api}, Run: lb.Run, Ready: lb.Ready})
 }
 
+// nodeIPAM gives nodes their ranges as soon as the API answers, for the first
+// node waits for that.
+func nodeIPAM(cfg config.Config, serving func(context.Context) error) supervisor.Component {
+	if !controllermanager.EarlyIPAM(cfg) {
+		return supervisor.Skipped(nodeIPAMName, "kube-controller-manager's own controller does it, or nobody, as configured")
+	}
+	n := controllermanager.NewNodeIPAM(cfg, controllermanager.Inputs{Paths: cfg.Paths()})
+	return supervisor.Component{Name: nodeIPAMName, After: []string{store, listener}, Run: when(serving, n.Run), Ready: n.Ready}
+}
+
+// when runs a component as soon as the API answers requests, without waiting
+// for all that it does at its start.
+func when(serving, run func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		if err := poll.Forever(ctx, serving); err != nil {
+			return nil // stopped before it could begin
+		}
+		return run(ctx)
+	}
+}
+
 // nodePart is what makes the machine a node. What talks to the API server
 // waits for it by itself, beside the components that it has to be after.
 func nodePart(cfg config.Config, n *node.Node, serving func(context.Context) error) []supervisor.Component {
 	paths := cfg.Paths()
-	when := func(run func(context.Context) error) func(context.Context) error {
-		return func(ctx context.Context) error {
-			if err := poll.Forever(ctx, serving); err != nil {
-				return nil // stopped before it could begin
-			}
-			return run(ctx)
-		}
-	}
 	imgs := images.New(cfg)
 	list := []supervisor.Component{
 		{Name: payloadName, Once: true, Run: func(ctx context.Context) error {
@@ -127,12 +142,12 @@ func nodePart(cfg config.Config, n *node.Node, serving func(context.Context) err
 		}},
 		{Name: containerdName, After: []string{payloadName}, Run: n.Containerd.Run, Ready: n.Containerd.Ready},
 		{Name: imagesName, After: []string{containerdName}, Run: imgs.Run, Ready: imgs.Ready},
-		{Name: kubeletName, After: []string{containerdName, certificates}, Run: when(n.Kubelet.Run), Ready: n.Kubelet.Ready},
-		{Name: proxyName, After: []string{certificates}, Run: when(n.Proxy.Run), Ready: n.Proxy.Ready},
+		{Name: kubeletName, After: []string{containerdName, certificates}, Run: when(serving, n.Kubelet.Run), Ready: n.Kubelet.Ready},
+		{Name: proxyName, After: []string{certificates}, Run: when(serving, n.Proxy.Run), Ready: n.Proxy.Ready},
 		{Name: roleName, After: []string{kubeletName}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
 	}
 	if cfg.Network.Backend == config.BackendNone {
 		return append(list, supervisor.Skipped(networkName, "network.backend is none: bring a CNI plugin"))
 	}
-	return append(list, supervisor.Component{Name: networkName, After: []string{certificates}, Run: when(n.Network.Run), Ready: n.Network.Ready})
+	return append(list, supervisor.Component{Name: networkName, After: []string{certificates}, Run: when(serving, n.Network.Run), Ready: n.Network.Ready})
 }

@@ -175,13 +175,16 @@ func (m *subject) apiReady(ctx context.Context) error {
 	return err
 }
 
-// nodeReady tells whether the node is Ready and, so that a state from before a
-// restart does not count, its kubelet has renewed its lease since.
+// nodeReady tells whether the node is Ready and, where a state from before a
+// restart must not count, its kubelet has renewed its lease since.
 func (m *subject) nodeReady(since time.Time) func(context.Context) error {
 	return func(ctx context.Context) error {
 		node, err := m.client.CoreV1().Nodes().Get(ctx, m.host.Name, metav1.GetOptions{})
 		if err != nil {
 			return err
+		}
+		if since.IsZero() { // a new node: nobody else can have said that it is Ready
+			return conditionReady(node)
 		}
 		lease, err := m.client.CoordinationV1().Leases("kube-node-lease").Get(ctx, m.host.Name, metav1.GetOptions{})
 		if err != nil {
@@ -190,13 +193,17 @@ func (m *subject) nodeReady(since time.Time) func(context.Context) error {
 		if lease.Spec.RenewTime == nil || lease.Spec.RenewTime.Time.Before(since) {
 			return errors.New("the kubelet has not renewed its lease")
 		}
-		for _, c := range node.Status.Conditions {
-			if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
-				return nil
-			}
-		}
-		return errors.New("the node is not ready")
+		return conditionReady(node)
 	}
+}
+
+func conditionReady(node *corev1.Node) error {
+	for _, c := range node.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return nil
+		}
+	}
+	return errors.New("the node is not ready")
 }
 
 func (m *subject) firstPod(ctx context.Context) error {

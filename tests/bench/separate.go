@@ -18,6 +18,7 @@ var upstream = map[string]string{
 	"kubelet":                 "k8s.io/kubernetes/cmd/kubelet",
 	"kube-proxy":              "k8s.io/kubernetes/cmd/kube-proxy",
 	"etcd":                    "go.etcd.io/etcd/server/v3",
+	"network":                 "./tests/bench/network", // flannel, as kelp uses it
 	"containerd":              "github.com/containerd/containerd/v2/cmd/containerd",
 }
 
@@ -57,7 +58,7 @@ func (separate) packaged() int      { return 0 }
 func (separate) units() []string {
 	return []string{
 		"upstream-etcd", "upstream-containerd", "upstream-kube-apiserver", "upstream-kube-controller-manager",
-		"upstream-kube-scheduler", "upstream-kubelet", "upstream-kube-proxy", "upstream.target",
+		"upstream-kube-scheduler", "upstream-kubelet", "upstream-kube-proxy", "upstream-network", "upstream.target",
 	}
 }
 

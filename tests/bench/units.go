@@ -25,15 +25,12 @@ sandbox = %q
 restrict_oom_score_adj = true
 [plugins."io.containerd.cri.v1.runtime".cni]
 bin_dirs = ["/var/lib/kelp/bin/cni"]
-conf_dir = "/etc/upstream/net.d"
+conf_dir = "/var/lib/kelp/network/agent/cni/net.d"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
 runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
 BinaryName = "/var/lib/kelp/bin/runc"
 `, images.Pause),
-		"net.d/10-bridge.conflist": `{"cniVersion":"1.0.0","name":"bridge","plugins":[
-{"type":"bridge","bridge":"cni0","isGateway":true,"ipMasq":true,"hairpinMode":true,"ipam":{"type":"host-local","ranges":[[{"subnet":"10.42.0.0/24"}]],"routes":[{"dst":"0.0.0.0/0"}]}},
-{"type":"portmap","capabilities":{"portMappings":true}}]}`,
 		"kubelet.yaml": `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: /etc/upstream/ca.crt}}
@@ -86,6 +83,8 @@ func upstreamUnits(h *hosts.Host) map[string]string {
 			" --authentication-kubeconfig=/etc/upstream/scheduler.kubeconfig --authorization-kubeconfig=/etc/upstream/scheduler.kubeconfig"),
 		"upstream-kubelet.service": unit("exec", "upstream-containerd.service "+api, "kubelet --config=/etc/upstream/kubelet.yaml"+
 			" --kubeconfig=/etc/upstream/kubelet.kubeconfig --node-ip="+h.Address+" --hostname-override="+h.Name),
+		"upstream-network.service": unit("exec", api, "network -node="+h.Name+" -ip="+h.Address+
+			" -kubeconfig=/etc/upstream/admin.kubeconfig -data-dir=/var/lib/kelp/network"),
 		"upstream-kube-proxy.service": unit("exec", api, "kube-proxy --config=/etc/upstream/proxy.yaml"),
 	}
 	var names []string

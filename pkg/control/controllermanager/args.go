@@ -54,6 +54,9 @@ func Args(cfg config.Config, p config.Paths) *args.Set {
 	s.Default("kube-api-qps", "200")
 	s.Default("kube-api-burst", "400")
 	s.Append("controllers", "*", "tokencleaner")
+	if EarlyIPAM(cfg) {
+		s.Append("controllers", "-node-ipam-controller")
+	}
 	for name, r := range removed {
 		s.Removed(name, r.Release, r.Successor)
 	}
