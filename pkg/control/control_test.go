@@ -2,6 +2,7 @@ package control_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -172,12 +173,50 @@ func TestControlPlane(t *testing.T) {
 			p.ready("scheduler", sched.Ready)
 			client := must(kubernetes.NewForConfig(must(clientcmd.BuildConfigFromFlags("", cfg.Kubeconfig.Path))(t)))(t)
 			deploy(t, p, client)
+			ipam := controllermanager.NewNodeIPAM(cfg, controllermanager.Inputs{Paths: paths})
+			p.start("node-ipam", ipam.Run)
+			p.ready("node-ipam", ipam.Ready)
+			nodesGetRanges(t, p, client)
 			strangers(t, cfg, paths)
 			if kind == config.DatastoreSQLite {
 				userFilesApply(t, p, cfg, client)
 			}
 			p.stop()
 		})
+	}
+}
+
+// nodesGetRanges creates two Nodes, which get a range each, of the size that
+// kelp's network expects.
+func nodesGetRanges(t testing.TB, p *plane, client kubernetes.Interface) {
+	t.Helper()
+	seen := map[string]string{}
+	for _, name := range []string{"first", "second"} {
+		if _, err := client.CoreV1().Nodes().Create(p.ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		p.ready("range of node "+name, func(ctx context.Context) error {
+			node, err := client.CoreV1().Nodes().Get(ctx, name, metav1.GetOptions{})
+			if err == nil && node.Spec.PodCIDR == "" {
+				err = errors.New("it has none")
+			}
+			if err == nil {
+				seen[node.Spec.PodCIDR] = name
+			}
+			return err
+		})
+	}
+	for cidr, name := range seen {
+		// Other tests have no nodes.
+		if err := client.CoreV1().Nodes().Delete(p.ctx, name, metav1.DeleteOptions{}); err != nil {
+			t.Error(err)
+		}
+		if prefix, err := netip.ParsePrefix(cidr); err != nil || prefix.Bits() != 24 || !netip.MustParsePrefix("10.42.0.0/16").Overlaps(prefix) {
+			t.Errorf("a node has the range %s, %v", cidr, err)
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("two nodes share a range: %v", seen)
 	}
 }
 

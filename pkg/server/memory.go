@@ -14,7 +14,7 @@ const (
 	hurried = 50
 	// frugal is the target after that. What lives is mostly schemas and
 	// caches that do not change, so collecting more often costs little CPU.
-	frugal = 25
+	frugal = 20
 	// calm is when the burst of the first pods is over, and what it left
 	// behind can be given back.
 	calm = 20 * time.Second
