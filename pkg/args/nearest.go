@@ -3,6 +3,8 @@ package args
 import (
 	"slices"
 	"strings"
+
+	"github.com/kelp-project/kelp/pkg/internal/nearest"
 )
 
 // nearest returns the known name that the user most likely meant, or "".
@@ -18,7 +20,7 @@ func (s *Set) nearest(name string, known func(string) bool) string {
 		if !s.allowed(c) || !known(c) {
 			continue
 		}
-		if d := distance(name, c); d < bestAt {
+		if d := nearest.Distance(name, c); d < bestAt {
 			best, bestAt = c, d
 		}
 	}
@@ -39,29 +41,4 @@ func (s *Set) allowed(name string) bool {
 	e, ok := s.entries[name]
 	_, removed := s.removed[name]
 	return !removed && !(ok && e.Policy == PolicyOwned)
-}
-
-// distance is the number of inserted, deleted, replaced or swapped
-// neighbouring bytes that lead from a to b.
-func distance(a, b string) int {
-	before, row := []int(nil), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		next := make([]int, len(b)+1)
-		next[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			next[j] = min(row[j]+1, next[j-1]+1, row[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				next[j] = min(next[j], before[j-2]+1)
-			}
-		}
-		before, row = row, next
-	}
-	return row[len(b)]
 }

@@ -116,15 +116,3 @@ func TestEntriesSayWhoSaidWhat(t *testing.T) {
 		t.Errorf("entries (-want +got):\n%s", diff)
 	}
 }
-
-func TestDistance(t *testing.T) {
-	t.Parallel()
-	for _, tc := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "ab", 2}, {"abc", "abc", 0}, {"abc", "acb", 1}, {"kitten", "sitting", 3}, {"event-ttl", "evnet-ttl", 1}} {
-		if got := distance(tc.a, tc.b); got != tc.want {
-			t.Errorf("distance(%q, %q) = %d, want %d", tc.a, tc.b, got, tc.want)
-		}
-	}
-}
