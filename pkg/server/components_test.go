@@ -52,9 +52,11 @@ func TestSystemdHearsReadyWhenTheNodeIs(t *testing.T) {
 		components []supervisor.Status
 		want       bool
 	}{
-		"api only":     {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Starting)}, false},
-		"both":         {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(deployName, supervisor.Starting)}, true},
-		"without node": {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Skipping)}, true},
+		"api only":       {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Starting)}, false},
+		"both":           {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(deployName, supervisor.Starting)}, true},
+		"no account yet": {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Starting)}, false},
+		"takes pods":     {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Ready)}, true},
+		"without node":   {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Skipping)}, true},
 	} {
 		if got := nodeReady(supervisor.Snapshot{Components: c.components}); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

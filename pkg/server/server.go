@@ -92,10 +92,11 @@ func (t *systemd) changed(snap supervisor.Snapshot) {
 	}
 }
 
-// nodeReady says whether API server and node, where there is one, are ready.
+// nodeReady says whether API server and node, where there is one, are ready
+// and take pods.
 func nodeReady(snap supervisor.Snapshot) bool {
 	for _, c := range snap.Components {
-		needed := c.Name == api || c.Name == kubeletName
+		needed := c.Name == api || c.Name == kubeletName || c.Name == roleName
 		if needed && c.State != supervisor.Ready && c.State != supervisor.Skipping {
 			return false
 		}
