@@ -1,7 +1,6 @@
 package pki
 
 import (
-	"os"
 	"time"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -61,10 +60,6 @@ func dueNow(e Entry, f, authority Found, now time.Time) string {
 // List describes the certificates of a configuration as they are now.
 func List(cfg config.Config) ([]Status, error) {
 	table := Table(cfg)
-	// Without rights every file would look as if it were missing.
-	if _, err := os.ReadDir(cfg.Paths().TLS); err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
 	found, err := Read(table)
 	if err != nil {
 		return nil, err
