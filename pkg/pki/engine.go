@@ -118,10 +118,13 @@ func (e *Engine) checkNames(names []string, found map[string]Found) error {
 
 func (e *Engine) apply(ctx context.Context, plan []Action, found map[string]Found) error {
 	i := &issuer{found: found, now: e.now(), rand: e.rand}
-	for _, a := range plan {
-		if err := i.apply(a); err != nil {
+	authorities, leaves := split(plan)
+	for _, wave := range [][]Action{authorities, leaves} {
+		if err := i.applyAll(wave); err != nil {
 			return err
 		}
+	}
+	for _, a := range plan {
 		log.G(ctx).WithField("path", a.Entry.Files.Cert).WithField("reason", a.Reason).Debug("issued certificate")
 	}
 	private, public := ServiceAccountFiles(e.cfg.Paths())
@@ -132,6 +135,18 @@ func (e *Engine) apply(ctx context.Context, plan []Action, found map[string]Foun
 		log.G(ctx).WithField("count", len(plan)).Info("issued certificates")
 	}
 	return writeKubeconfigs(e.cfg, e.table)
+}
+
+// split parts what signs from what is signed.
+func split(plan []Action) (authorities, leaves []Action) {
+	for _, a := range plan {
+		if a.Entry.Usage == Authority {
+			authorities = append(authorities, a)
+		} else {
+			leaves = append(leaves, a)
+		}
+	}
+	return authorities, leaves
 }
 
 // wait is how long until the next certificate is due, at most checkInterval.

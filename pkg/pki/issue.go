@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 )
 
@@ -33,37 +35,57 @@ type issuer struct {
 	rand  io.Reader
 }
 
+// applyAll issues certificates that do not sign each other, side by side: most
+// of the time goes into waiting for the disk. Those that could be issued are
+// kept when others could not.
+func (i *issuer) applyAll(plan []Action) error {
+	made := make([]Found, len(plan))
+	var work errgroup.Group
+	for n, a := range plan {
+		work.Go(func() (err error) {
+			made[n], err = i.apply(a)
+			return err
+		})
+	}
+	if err := work.Wait(); err != nil {
+		return err
+	}
+	for n, a := range plan {
+		i.found[a.Entry.Name] = made[n]
+	}
+	return nil
+}
+
 // apply issues one certificate. The key is written first, and one that is
 // there and good is kept: whoever reads between the two writes meets the old
 // pair, or a pair that does not match and that every reader of ours refuses
 // and reads again.
-func (i *issuer) apply(a Action) error {
+func (i *issuer) apply(a Action) (Found, error) {
 	e := a.Entry
 	for _, dir := range []string{filepath.Dir(e.Files.Cert), filepath.Dir(e.Files.Key)} {
 		if err := makePrivateDir(dir); err != nil {
-			return err
+			return Found{}, err
 		}
 	}
 	key := i.found[e.Name].Key
 	if key == nil || a.NewKey {
 		made, err := ecdsa.GenerateKey(elliptic.P256(), i.rand)
 		if err != nil {
-			return fmt.Errorf("make key of %s: %w", e.Name, err)
+			return Found{}, fmt.Errorf("make key of %s: %w", e.Name, err)
 		}
 		if err := writeKey(e.Files.Key, made); err != nil {
-			return err
+			return Found{}, err
 		}
 		key = made
 	}
 	chain, err := i.sign(e, key)
 	if err != nil {
-		return fmt.Errorf("issue certificate %s: %w", e.Name, err)
+		return Found{}, fmt.Errorf("issue certificate %s: %w", e.Name, err)
 	}
 	if err := atomicfile.Write(e.Files.Cert, pemChain(chain), keyMode); err != nil {
-		return err
+		return Found{}, err
 	}
-	i.found[e.Name] = Found{Chain: chain, Key: key, Mode: keyMode}
-	return nil
+	return Found{Chain: chain, Key: key, Mode: keyMode}, nil
 }
 
 // sign makes the certificate, followed by the intermediate authorities that

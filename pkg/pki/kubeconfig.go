@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"golang.org/x/sync/errgroup"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -62,31 +63,34 @@ func kubeconfig(cfg config.Config, e Entry) ([]byte, error) {
 	return text, nil
 }
 
-// writeKubeconfigs writes those that changed.
+// writeKubeconfigs writes those that changed, side by side.
 func writeKubeconfigs(cfg config.Config, table []Entry) error {
+	var work errgroup.Group
 	for _, e := range table {
-		if e.Kubeconfig == "" {
-			continue
-		}
-		text, err := kubeconfig(cfg, e)
-		if err != nil {
-			return err
-		}
-		mode := os.FileMode(keyMode)
-		dir := filepath.Dir(e.Kubeconfig)
-		if e.Embed {
-			// A directory of the user's, such as /etc/kelp, where others
-			// may look at files that are not secret.
-			mode = os.FileMode(cfg.Kubeconfig.Mode)
-			if err := os.MkdirAll(dir, 0o755); err != nil {
-				return fmt.Errorf("make directory of the kubeconfig: %w", err)
-			}
-		} else if err := makePrivateDir(dir); err != nil {
-			return err
-		}
-		if _, err := atomicfile.WriteIfChanged(e.Kubeconfig, text, mode); err != nil {
-			return err
+		if e.Kubeconfig != "" {
+			work.Go(func() error { return writeKubeconfig(cfg, e) })
 		}
 	}
-	return nil
+	return work.Wait()
+}
+
+func writeKubeconfig(cfg config.Config, e Entry) error {
+	text, err := kubeconfig(cfg, e)
+	if err != nil {
+		return err
+	}
+	mode := os.FileMode(keyMode)
+	dir := filepath.Dir(e.Kubeconfig)
+	if e.Embed {
+		// A directory of the user's, such as /etc/kelp, where others may look
+		// at files that are not secret.
+		mode = os.FileMode(cfg.Kubeconfig.Mode)
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fmt.Errorf("make directory of the kubeconfig: %w", err)
+		}
+	} else if err := makePrivateDir(dir); err != nil {
+		return err
+	}
+	_, err = atomicfile.WriteIfChanged(e.Kubeconfig, text, mode)
+	return err
 }

@@ -41,6 +41,7 @@ const (
 	kubeletName       = "kubelet"
 	proxyName         = "proxy"
 	roleName          = "role"
+	accountName       = "account"
 	memory            = "memory"
 )
 
@@ -66,7 +67,7 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 	list = append(list, control(cfg)...)
 	list = append(list, nodeIPAM(cfg, apiServer.Serving))
 	if cfg.Components.DisableAgent {
-		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName, roleName} {
+		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName, roleName, accountName} {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
 		}
 		return withMemory(list)
@@ -92,7 +93,8 @@ func withMemory(list []supervisor.Component) []supervisor.Component {
 	return append(list, last)
 }
 
-// control is what runs beside the API server.
+// control is what runs beside the API server. What is deployed finds its
+// images: a kubelet that misses one tries to fetch it, and then waits.
 func control(cfg config.Config) []supervisor.Component {
 	paths := cfg.Paths()
 	cm := controllermanager.New(cfg, controllermanager.Inputs{Paths: paths})
@@ -101,7 +103,7 @@ func control(cfg config.Config) []supervisor.Component {
 	list := []supervisor.Component{
 		{Name: controllerManager, After: []string{api}, Run: cm.Run, Ready: cm.Ready},
 		{Name: schedulerName, After: []string{api}, Run: sched.Run, Ready: sched.Ready},
-		{Name: deployName, After: []string{api}, Run: dep.Run, Ready: dep.Ready},
+		{Name: deployName, After: []string{api, imagesName}, Run: dep.Run, Ready: dep.Ready},
 	}
 	if cfg.Disabled(serviceLB) {
 		return append(list, supervisor.Skipped(serviceLB, "disabled"))
@@ -132,19 +134,22 @@ func when(serving, run func(context.Context) error) func(context.Context) error 
 }
 
 // nodePart is what makes the machine a node. What talks to the API server
-// waits for it by itself, beside the components that it has to be after.
+// waits for it by itself, beside the components that it has to be after, and
+// so do the images: no pod can need them before, and unpacking them would
+// take the processor from the API server's start.
 func nodePart(cfg config.Config, n *node.Node, serving func(context.Context) error) []supervisor.Component {
 	paths := cfg.Paths()
-	imgs := images.New(cfg)
+	imgs, pods := images.New(cfg), newAccount(cfg)
 	list := []supervisor.Component{
 		{Name: payloadName, Once: true, Run: func(ctx context.Context) error {
 			return payload.Unpack(ctx, payload.Dirs{Bin: paths.Bin, CNIBin: paths.CNIBin})
 		}},
 		{Name: containerdName, After: []string{payloadName}, Run: n.Containerd.Run, Ready: n.Containerd.Ready},
-		{Name: imagesName, After: []string{containerdName}, Run: imgs.Run, Ready: imgs.Ready},
+		{Name: imagesName, After: []string{containerdName}, Run: when(serving, imgs.Run), Ready: imgs.Ready},
 		{Name: kubeletName, After: []string{containerdName, certificates}, Run: when(serving, n.Kubelet.Run), Ready: n.Kubelet.Ready},
 		{Name: proxyName, After: []string{certificates}, Run: when(serving, n.Proxy.Run), Ready: n.Proxy.Ready},
 		{Name: roleName, After: []string{kubeletName}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
+		{Name: accountName, After: []string{certificates}, Run: when(serving, pods.Run), Ready: pods.Ready},
 	}
 	if cfg.Network.Backend == config.BackendNone {
 		return append(list, supervisor.Skipped(networkName, "network.backend is none: bring a CNI plugin"))

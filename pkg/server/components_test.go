@@ -54,8 +54,9 @@ func TestSystemdHearsReadyWhenTheNodeIs(t *testing.T) {
 	}{
 		"api only":       {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Starting)}, false},
 		"both":           {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(deployName, supervisor.Starting)}, true},
-		"no account yet": {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Starting)}, false},
-		"takes pods":     {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Ready)}, true},
+		"no account yet": {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(accountName, supervisor.Starting)}, false},
+		"no role yet":    {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Starting)}, false},
+		"takes pods":     {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Ready), part(accountName, supervisor.Ready)}, true},
 		"without node":   {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Skipping)}, true},
 	} {
 		if got := nodeReady(supervisor.Snapshot{Components: c.components}); got != c.want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/log"
@@ -92,12 +93,15 @@ func (t *systemd) changed(snap supervisor.Snapshot) {
 	}
 }
 
+// neededForReady are the components without which no pod can be created and
+// run.
+var neededForReady = []string{api, kubeletName, roleName, accountName}
+
 // nodeReady says whether API server and node, where there is one, are ready
 // and take pods.
 func nodeReady(snap supervisor.Snapshot) bool {
 	for _, c := range snap.Components {
-		needed := c.Name == api || c.Name == kubeletName || c.Name == roleName
-		if needed && c.State != supervisor.Ready && c.State != supervisor.Skipping {
+		if slices.Contains(neededForReady, c.Name) && c.State != supervisor.Ready && c.State != supervisor.Skipping {
 			return false
 		}
 	}
