@@ -29,7 +29,7 @@ func Run(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	defer lock.Release()
-	hurry()
+	hurry(cfg.Debug)
 	log.G(ctx).WithField("version", version.Version).WithField("node", cfg.Node.Name).WithField("path", cfg.DataDir).Info("kelp starts")
 	report.Log(ctx)
 	told := &systemd{started: func() {
