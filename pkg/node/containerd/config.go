@@ -93,9 +93,6 @@ func criServer() map[string]any {
 		"disable_tcp_service":   true,
 		"stream_server_address": "127.0.0.1",
 		"stream_server_port":    "0",
-		// Upstream looks at every pod's cgroup each second, for crictl stats.
-		// This is how often the kubelet's own figures are taken.
-		"stats_collect_period": "10s",
 	}
 }
 
@@ -115,6 +112,9 @@ func criRuntime(cfg config.Config, in Inputs) map[string]any {
 		},
 		"cni":                    cni(cfg),
 		"restrict_oom_score_adj": in.RestrictOOMScoreAdj,
+		// Upstream looks at every pod's cgroup each second, for crictl stats.
+		// This is how often the kubelet's own figures are taken.
+		"stats_collect_period": "10s",
 		// Any container may bind port 80 and ping: its network namespace is its own.
 		"enable_unprivileged_ports": true,
 		"enable_unprivileged_icmp":  true,
