@@ -134,7 +134,7 @@ func (e *Engine) apply(ctx context.Context, plan []Action, found map[string]Foun
 	if len(plan) > 0 {
 		log.G(ctx).WithField("count", len(plan)).Info("issued certificates")
 	}
-	return writeKubeconfigs(e.cfg, e.table)
+	return writeKubeconfigs(e.cfg, e.table, ServerURL(e.cfg))
 }
 
 // split parts what signs from what is signed.

@@ -89,31 +89,45 @@ func (i *issuer) apply(a Action) (Found, error) {
 }
 
 // sign makes the certificate, followed by the intermediate authorities that
-// lead to the root.
+// lead to the root. An authority signs itself.
 func (i *issuer) sign(e Entry, key crypto.Signer) ([]*x509.Certificate, error) {
+	if e.Usage != Authority {
+		return i.signPublic(e, key.Public())
+	}
 	template, err := i.template(e)
 	if err != nil {
 		return nil, err
 	}
-	parent, signer := template, key
+	return i.create(template, template, key.Public(), key)
+}
+
+// signPublic makes a leaf for a key of which the private part may be on
+// another machine.
+func (i *issuer) signPublic(e Entry, public crypto.PublicKey) ([]*x509.Certificate, error) {
+	template, err := i.template(e)
+	if err != nil {
+		return nil, err
+	}
+	authority := i.found[e.Signer]
+	if authority.Key == nil || authority.Chain == nil {
+		return nil, fmt.Errorf("authority %s is not there", e.Signer)
+	}
+	parent := authority.Chain[0]
 	var intermediates []*x509.Certificate
-	if e.Usage != Authority {
-		authority := i.found[e.Signer]
-		if authority.Key == nil || authority.Chain == nil {
-			return nil, fmt.Errorf("authority %s is not there", e.Signer)
-		}
-		parent, signer = authority.Chain[0], authority.Key
-		for _, c := range authority.Chain {
-			if !bytes.Equal(c.RawSubject, c.RawIssuer) {
-				intermediates = append(intermediates, c)
-			}
-		}
-		// Nobody accepts a leaf that outlives its authority.
-		if template.NotAfter.After(parent.NotAfter) {
-			template.NotAfter = parent.NotAfter
+	for _, c := range authority.Chain {
+		if !bytes.Equal(c.RawSubject, c.RawIssuer) {
+			intermediates = append(intermediates, c)
 		}
 	}
-	der, err := x509.CreateCertificate(i.rand, template, parent, key.Public(), signer)
+	// Nobody accepts a leaf that outlives its authority.
+	if template.NotAfter.After(parent.NotAfter) {
+		template.NotAfter = parent.NotAfter
+	}
+	return i.create(template, parent, public, authority.Key, intermediates...)
+}
+
+func (i *issuer) create(template, parent *x509.Certificate, public crypto.PublicKey, signer crypto.Signer, intermediates ...*x509.Certificate) ([]*x509.Certificate, error) {
+	der, err := x509.CreateCertificate(i.rand, template, parent, public, signer)
 	if err != nil {
 		return nil, err
 	}

@@ -30,10 +30,10 @@ func ServerURL(cfg config.Config) string {
 
 // kubeconfig renders the kubeconfig of an entry. One that stays on the
 // machine names the files, which client-go reads again when they change.
-func kubeconfig(cfg config.Config, e Entry) ([]byte, error) {
+func kubeconfig(cfg config.Config, e Entry, url string) ([]byte, error) {
 	ca := AuthorityFiles(cfg.Paths(), ServerCA).Cert
 	cluster, user := clientcmdapi.NewCluster(), clientcmdapi.NewAuthInfo()
-	cluster.Server = ServerURL(cfg)
+	cluster.Server = url
 	cluster.CertificateAuthority, user.ClientCertificate, user.ClientKey = ca, e.Files.Cert, e.Files.Key
 	if e.Embed {
 		for _, f := range []struct {
@@ -64,18 +64,18 @@ func kubeconfig(cfg config.Config, e Entry) ([]byte, error) {
 }
 
 // writeKubeconfigs writes those that changed, side by side.
-func writeKubeconfigs(cfg config.Config, table []Entry) error {
+func writeKubeconfigs(cfg config.Config, table []Entry, url string) error {
 	var work errgroup.Group
 	for _, e := range table {
 		if e.Kubeconfig != "" {
-			work.Go(func() error { return writeKubeconfig(cfg, e) })
+			work.Go(func() error { return writeKubeconfig(cfg, e, url) })
 		}
 	}
 	return work.Wait()
 }
 
-func writeKubeconfig(cfg config.Config, e Entry) error {
-	text, err := kubeconfig(cfg, e)
+func writeKubeconfig(cfg config.Config, e Entry, url string) error {
+	text, err := kubeconfig(cfg, e, url)
 	if err != nil {
 		return err
 	}
