@@ -18,6 +18,9 @@ type Config struct {
 	// DataDir is the directory for everything that kelp keeps.
 	DataDir string `yaml:"dataDir" flag:"data-dir" alias:"d" scope:"node" change:"never"`
 
+	// Server is the address of any server of the cluster to join, as https://host:6443. Only kelp agent takes it yet.
+	Server string `yaml:"server" flag:"server" alias:"s" scope:"node" change:"restart"`
+
 	// Token is the cluster's secret, shared by servers and agents. Made at the first start when empty.
 	Token string `yaml:"token" flag:"token" alias:"t" scope:"cluster" change:"restart" secret:"true"`
 

@@ -11,16 +11,17 @@ type Paths struct {
 	DataDir string // everything durable
 	RunDir  string // sockets and other things that a reboot may take: /run/kelp
 
-	TLS          string // the server's authorities, certificates and keys
-	Kubeconfigs  string // kubeconfigs of the server's components, 0600
-	TokenFile    string // the token, written at the first start, 0600
-	Manifests    string // users' and packaged manifests
-	SQLite       string // the directory of the SQLite datastore
-	SQLiteFile   string // the database itself
-	KineSocket   string // kine's gRPC socket, 0600
-	Etcd         string // the embedded etcd member's data
-	VersionFile  string // the version that wrote this directory last
-	StatusSocket string // kelp status asks here, root only, 0600
+	TLS            string // the server's authorities, certificates and keys
+	Kubeconfigs    string // kubeconfigs of the server's components, 0600
+	TokenFile      string // the token, written at the first start, 0600
+	AgentTokenFile string // the token for agents, 0600
+	Manifests      string // users' and packaged manifests
+	SQLite         string // the directory of the SQLite datastore
+	SQLiteFile     string // the database itself
+	KineSocket     string // kine's gRPC socket, 0600
+	Etcd           string // the embedded etcd member's data
+	VersionFile    string // the version that wrote this directory last
+	StatusSocket   string // kelp status asks here, root only, 0600
 
 	Images             string // image archives that a user drops in
 	ImagesImported     string // which archives have been imported, by digest
@@ -37,6 +38,9 @@ type Paths struct {
 	KubeletConfig      string // the computed KubeletConfiguration
 	StaticPods         string // static pods' manifests
 	Flannel            string // flannel's subnet file
+	BalancerFile       string // the servers that the balancer remembers
+	ClusterFile        string // what an agent was told of the cluster
+	NodeSecret         string // proves that this machine has its node name, 0600
 	LocalStorage       string // volumes of the local-path StorageClass
 	CertificateBackups string // certificates that a rotation replaced
 }
@@ -49,16 +53,17 @@ func (c Config) Paths() Paths {
 		DataDir: c.DataDir,
 		RunDir:  run(),
 
-		TLS:          data("server", "tls"),
-		Kubeconfigs:  data("server", "kubeconfigs"),
-		TokenFile:    data("server", "token"),
-		Manifests:    data("server", "manifests"),
-		SQLite:       data("server", "db", "sqlite"),
-		SQLiteFile:   data("server", "db", "sqlite", "state.db"),
-		KineSocket:   run("kine.sock"),
-		Etcd:         data("server", "db", "etcd"),
-		VersionFile:  data("version.json"),
-		StatusSocket: run("kelp.sock"),
+		TLS:            data("server", "tls"),
+		Kubeconfigs:    data("server", "kubeconfigs"),
+		TokenFile:      data("server", "token"),
+		AgentTokenFile: data("server", "agent-token"),
+		Manifests:      data("server", "manifests"),
+		SQLite:         data("server", "db", "sqlite"),
+		SQLiteFile:     data("server", "db", "sqlite", "state.db"),
+		KineSocket:     run("kine.sock"),
+		Etcd:           data("server", "db", "etcd"),
+		VersionFile:    data("version.json"),
+		StatusSocket:   run("kelp.sock"),
 
 		Images:             data("images"),
 		ImagesImported:     data("agent", "images-imported.json"),
@@ -75,6 +80,9 @@ func (c Config) Paths() Paths {
 		KubeletConfig:      data("agent", "kubelet.yaml"),
 		StaticPods:         data("agent", "static-pods"),
 		Flannel:            run("flannel"),
+		BalancerFile:       data("agent", "servers.json"),
+		ClusterFile:        data("agent", "cluster.json"),
+		NodeSecret:         data("agent", "node-secret"),
 		LocalStorage:       data("storage"),
 		CertificateBackups: data("server", "tls-backups"),
 	}

@@ -81,6 +81,11 @@ func (k *checker) paths() {
 	if clean := filepath.Clean(k.cfg.DataDir); slices.Contains([]string{"/", "/run", "/proc", "/sys", "/dev", "/etc"}, clean) {
 		k.addf("dataDir", "%q is not a directory that kelp may have for itself", k.cfg.DataDir)
 	}
+	if s := k.cfg.Server; s != "" {
+		if _, err := ServerAddress(s); err != nil {
+			k.addf("server", "%s", err)
+		}
+	}
 	if f := k.cfg.TokenFile; f != "" && !filepath.IsAbs(f) {
 		k.addf("tokenFile", "%q is not an absolute path", f)
 	}

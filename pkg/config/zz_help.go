@@ -48,6 +48,7 @@ var help = map[string]string{
 	"node.labels":                   "key=value labels that the node registers with.",
 	"node.name":                     "the node's name in the cluster; the host's name by default.",
 	"node.taints":                   "key=value:effect taints that the node registers with.",
+	"server":                        "the address of any server of the cluster to join, as https://host:6443. Only kelp agent takes it yet.",
 	"token":                         "the cluster's secret, shared by servers and agents. Made at the first start when empty.",
 	"tokenFile":                     "a file to read the token from.",
 }
