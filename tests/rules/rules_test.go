@@ -15,8 +15,9 @@ import (
 var ranks = [][]string{
 	{"pkg/config", "pkg/supervisor", "pkg/args", "pkg/balancer", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests"},
 	{"pkg/pki", "pkg/images"},
-	{"pkg/join", "pkg/token", "pkg/datastore", "pkg/control", "pkg/front", "pkg/node", "pkg/deploy", "pkg/servicelb"},
-	{"pkg/doctor", "pkg/preflight"},
+	{"pkg/token"},
+	{"pkg/join", "pkg/datastore", "pkg/control", "pkg/front", "pkg/node", "pkg/deploy", "pkg/servicelb"},
+	{"pkg/doctor", "pkg/preflight", "pkg/nodepart"},
 	{"pkg/server", "pkg/agent"},
 	{"pkg/cli"},
 	{"cmd"},
@@ -29,6 +30,7 @@ var lower = map[string][]string{
 	"pkg/payload":    {"pkg/internal"},
 	"pkg/config":     {"pkg/internal"},
 	"pkg/args":       {"pkg/internal"},
+	"pkg/balancer":   {"pkg/internal"},
 }
 
 // rankOf returns a package's rank and its family, the folder that has it.

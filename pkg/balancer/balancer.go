@@ -1,0 +1,305 @@
+package balancer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/log"
+)
+
+// The pace. A server that has gone is noticed after three checks, within four
+// seconds: clients write again within five.
+const (
+	checkEvery   = time.Second
+	checkTimeout = time.Second
+	failures     = 3
+	// dialTimeout is how long a client waits for one server before the next
+	// is tried.
+	dialTimeout = 2 * time.Second
+)
+
+// Options are what a balancer is made from.
+type Options struct {
+	// Address is where it listens: a loopback address and port.
+	Address string
+	// File remembers the servers.
+	File string
+	// Servers are those to begin with, host:port, if the file has none.
+	Servers []string
+	// Prefer is the server to use as long as it is well, "" if they are equal.
+	Prefer string
+	// Check says whether a server is well. It returns when ctx ends.
+	Check func(ctx context.Context, server string) error
+}
+
+// Balancer carries connections to servers. It is safe for concurrent use.
+type Balancer struct {
+	opts    Options
+	address atomic.Pointer[net.Addr]
+
+	mu      sync.Mutex
+	servers []*server
+	turn    int // of the next connection, where servers are equal
+}
+
+// server is one of them and its connections.
+type server struct {
+	address string
+	failed  int // checks in a row
+	conns   map[net.Conn]struct{}
+}
+
+func (s *server) well() bool { return s.failed < failures }
+
+// New reads the file and returns a balancer that does not listen yet.
+func New(opts Options) (*Balancer, error) {
+	b := &Balancer{opts: opts}
+	remembered, err := read(opts.File)
+	if err != nil {
+		return nil, err
+	}
+	if len(remembered) == 0 {
+		remembered = opts.Servers
+	}
+	if len(remembered) == 0 {
+		return nil, errors.New("balance over servers: none is known")
+	}
+	b.replace(remembered)
+	return b, nil
+}
+
+// Servers are the addresses that are known, in the order in which they were
+// given.
+func (b *Balancer) Servers() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var addresses []string
+	for _, s := range b.servers {
+		addresses = append(addresses, s.address)
+	}
+	return addresses
+}
+
+// Set replaces the servers, and remembers them. Connections to those that are
+// no longer among them are closed. An empty list is refused: it would cut the
+// node off for good.
+func (b *Balancer) Set(servers []string) error {
+	if len(servers) == 0 {
+		return errors.New("balance over servers: the new list is empty")
+	}
+	if slices.Equal(servers, b.Servers()) {
+		return nil
+	}
+	if err := write(b.opts.File, servers); err != nil {
+		return err
+	}
+	closeAll(b.replace(servers))
+	return nil
+}
+
+// replace returns the connections that have no server any more.
+func (b *Balancer) replace(addresses []string) []net.Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var kept []*server
+	for _, a := range addresses {
+		i := slices.IndexFunc(b.servers, func(s *server) bool { return s.address == a })
+		switch {
+		case slices.ContainsFunc(kept, func(s *server) bool { return s.address == a }):
+		case i >= 0:
+			kept = append(kept, b.servers[i])
+		default:
+			kept = append(kept, &server{address: a, conns: map[net.Conn]struct{}{}})
+		}
+	}
+	var lost []net.Conn
+	for _, s := range b.servers {
+		if !slices.Contains(kept, s) {
+			lost = append(lost, s.take()...)
+		}
+	}
+	b.servers = kept
+	return lost
+}
+
+// take returns and forgets a server's connections.
+func (s *server) take() []net.Conn {
+	var conns []net.Conn
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	clear(s.conns)
+	return conns
+}
+
+func closeAll(conns []net.Conn) {
+	for _, c := range conns {
+		_ = c.Close() // its other end is gone
+	}
+}
+
+// Ready is nil when the balancer listens and a server is well.
+func (b *Balancer) Ready(context.Context) error {
+	if b.address.Load() == nil {
+		return errors.New("the balancer does not listen yet")
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, s := range b.servers {
+		if s.failed == 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("none of the %d servers answers", len(b.servers))
+}
+
+// Address is where it listens, nil before Run does.
+func (b *Balancer) Address() net.Addr {
+	if a := b.address.Load(); a != nil {
+		return *a
+	}
+	return nil
+}
+
+// Run listens until ctx ends. When it returns all connections are closed.
+func (b *Balancer) Run(ctx context.Context) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", b.opts.Address)
+	if err != nil {
+		return fmt.Errorf("listen for the node's components: %w", err)
+	}
+	address := l.Addr()
+	b.address.Store(&address)
+	var all sync.WaitGroup
+	defer all.Wait()
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(inner, func() {
+		_ = l.Close() // ends Accept
+		closeAll(b.takeAll())
+	})()
+	all.Go(func() { b.check(inner) })
+	for {
+		client, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			cancel()
+			closeAll(b.takeAll())
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("listen for the node's components: %w", err)
+		case err != nil: // no file descriptors left: others will be closed
+			log.G(ctx).WithError(err).Warn("a connection was not accepted")
+			pause(ctx, checkEvery)
+			continue
+		}
+		all.Go(func() { b.carry(inner, client) })
+	}
+}
+
+func (b *Balancer) takeAll() []net.Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var conns []net.Conn
+	for _, s := range b.servers {
+		conns = append(conns, s.take()...)
+	}
+	return conns
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// carry connects a client to a server and copies until one of them closes.
+func (b *Balancer) carry(ctx context.Context, client net.Conn) {
+	defer client.Close()
+	upstream, s := b.dial(ctx)
+	if upstream == nil {
+		return
+	}
+	defer upstream.Close()
+	if !b.enter(ctx, s, client, upstream) {
+		return
+	}
+	defer b.leave(s, client, upstream)
+	var both sync.WaitGroup
+	both.Go(func() { pipe(upstream, client) })
+	both.Go(func() { pipe(client, upstream) })
+	both.Wait()
+}
+
+// pipe copies one direction, and passes its end on; the other goes on, as TCP
+// allows.
+func pipe(to, from net.Conn) {
+	_, err := io.Copy(to, from)
+	if half, ok := to.(*net.TCPConn); ok && err == nil {
+		_ = half.CloseWrite() // if it fails, both are closed
+		return
+	}
+	_ = to.Close()
+	_ = from.Close()
+}
+
+// enter notes the connection with its server, if that is still there.
+func (b *Balancer) enter(ctx context.Context, s *server, conns ...net.Conn) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if ctx.Err() != nil || !slices.Contains(b.servers, s) {
+		return false
+	}
+	for _, c := range conns {
+		s.conns[c] = struct{}{}
+	}
+	return true
+}
+
+func (b *Balancer) leave(s *server, conns ...net.Conn) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, c := range conns {
+		delete(s.conns, c)
+	}
+}
+
+// dial tries servers in the order of candidates.
+func (b *Balancer) dial(ctx context.Context) (net.Conn, *server) {
+	for _, s := range b.candidates() {
+		conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", s.address)
+		if err == nil {
+			return conn, s
+		}
+		log.G(ctx).WithError(err).WithField("server", s.address).Debug("a server was not reached")
+	}
+	return nil, nil
+}
+
+// candidates are the servers to try: the preferred one, those that are well in
+// turn, and those that are not in the hope that the check is wrong.
+func (b *Balancer) candidates() []*server {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.turn++
+	var first, well, rest []*server
+	for i := range b.servers {
+		s := b.servers[(i+b.turn)%len(b.servers)]
+		switch {
+		case !s.well():
+			rest = append(rest, s)
+		case s.address == b.opts.Prefer:
+			first = append(first, s)
+		default:
+			well = append(well, s)
+		}
+	}
+	return slices.Concat(first, well, rest)
+}

@@ -1,0 +1,64 @@
+package balancer
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/containerd/log"
+)
+
+// check asks every server for its health, side by side, until ctx ends.
+func (b *Balancer) check(ctx context.Context) {
+	tick := time.NewTicker(checkEvery)
+	defer tick.Stop()
+	for {
+		b.checkOnce(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (b *Balancer) checkOnce(ctx context.Context) {
+	b.mu.Lock()
+	servers := append([]*server(nil), b.servers...)
+	b.mu.Unlock()
+	var all sync.WaitGroup
+	for _, s := range servers {
+		all.Go(func() {
+			one, cancel := context.WithTimeout(ctx, checkTimeout)
+			defer cancel()
+			err := b.opts.Check(one, s.address)
+			if ctx.Err() == nil {
+				closeAll(b.note(ctx, s, err))
+			}
+		})
+	}
+	all.Wait()
+}
+
+// note counts a check and returns the connections to close: those of a server
+// that has gone. One that comes back takes none from the others.
+func (b *Balancer) note(ctx context.Context, s *server, err error) []net.Conn {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	before := s.well()
+	if err == nil {
+		s.failed = 0
+	} else {
+		s.failed++
+	}
+	entry := log.G(ctx).WithField("server", s.address)
+	switch {
+	case before && !s.well():
+		entry.WithError(err).Warn("a server has stopped answering; its connections move to others")
+		return s.take()
+	case !before && s.well():
+		entry.Info("a server answers again")
+	}
+	return nil
+}
