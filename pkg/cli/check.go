@@ -33,7 +33,7 @@ func check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	report := preflight.Look(cfg)
+	report := preflight.Look(cfg, preflight.Server)
 	switch form := given(c, "output"); form {
 	case "table":
 		err = printReport(c.App.Writer, report)

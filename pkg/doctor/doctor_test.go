@@ -59,7 +59,7 @@ func TestAskWithNobodyThere(t *testing.T) {
 
 func TestStatusIsTheSnapshot(t *testing.T) {
 	t.Parallel()
-	s := NewServer(config.Config{Node: config.Node{Name: "n1"}}, snapshot)
+	s := NewServer(config.Config{Node: config.Node{Name: "n1"}}, "https://127.0.0.1:6443", snapshot)
 	answer := httptest.NewRecorder()
 	s.http.Handler.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/status", nil))
 	body := answer.Body.String()
@@ -73,7 +73,7 @@ func TestStatusIsTheSnapshot(t *testing.T) {
 func TestAskOverTheSocket(t *testing.T) {
 	t.Parallel()
 	listen := func(path string) *Server {
-		s := NewServer(config.Config{Node: config.Node{Name: "n1"}}, snapshot)
+		s := NewServer(config.Config{Node: config.Node{Name: "n1"}}, "https://127.0.0.1:6443", snapshot)
 		s.path = path
 		if err := s.Listen(t.Context()); err != nil {
 			t.Fatal(err)

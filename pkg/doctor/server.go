@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/kelp-project/kelp/pkg/config"
-	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 	"github.com/kelp-project/kelp/pkg/version"
 )
@@ -31,15 +30,17 @@ type Status struct {
 // Server answers on the status socket.
 type Server struct {
 	cfg      config.Config
+	url      string // of the API
 	path     string // of the socket
 	snapshot func() supervisor.Snapshot
 	http     *http.Server
 	done     chan struct{}
 }
 
-// NewServer returns a server that tells what snapshot returns.
-func NewServer(cfg config.Config, snapshot func() supervisor.Snapshot) *Server {
-	s := &Server{cfg: cfg, path: cfg.Paths().StatusSocket, snapshot: snapshot, done: make(chan struct{})}
+// NewServer returns a server that tells what snapshot returns. The URL is
+// where this machine reaches the API.
+func NewServer(cfg config.Config, url string, snapshot func() supervisor.Snapshot) *Server {
+	s := &Server{cfg: cfg, url: url, path: cfg.Paths().StatusSocket, snapshot: snapshot, done: make(chan struct{})}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", s.status)
 	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
@@ -87,7 +88,7 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	snap := s.snapshot()
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(Status{
-		Version: version.Version, Node: s.cfg.Node.Name, PID: os.Getpid(), API: pki.ServerURL(s.cfg),
+		Version: version.Version, Node: s.cfg.Node.Name, PID: os.Getpid(), API: s.url,
 		Ready: snap.Ready(), Snapshot: snap,
 	})
 }

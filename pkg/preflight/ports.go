@@ -38,9 +38,23 @@ func moved(number uint16, user []string, flags ...string) uint16 {
 	return number
 }
 
+// nodePorts are those of the node part.
+func nodePorts(a config.Args) []port {
+	return []port{
+		{moved(10250, a.Kubelet, "port"), netip.IPv4Unspecified(), "the kubelet", "set its port in args.kubelet"},
+		{moved(10248, a.Kubelet, "healthz-port"), loopback, "the kubelet's health", "set its healthz-port in args.kubelet"},
+		{moved(10249, a.Proxy, "metrics-bind-address"), loopback, "kube-proxy's metrics", "set its metrics-bind-address in args.proxy"},
+		{moved(10256, a.Proxy, "healthz-bind-address"), loopback, "kube-proxy's health", "set its healthz-bind-address in args.proxy"},
+	}
+}
+
 // ports lists what kelp will listen on; a port 0 is switched off.
-func ports(cfg config.Config) []port {
+func ports(cfg config.Config, role Role) []port {
 	a := cfg.Args
+	if role == Agent {
+		balancer := port{config.BalancerPort, loopback, "the balancer over servers", ""}
+		return append(nodePorts(a), balancer)
+	}
 	list := []port{
 		{cfg.API.HTTPSPort, cfg.API.BindAddress, "the API", "set api.httpsPort"},
 		{moved(10257, a.ControllerManager, "secure-port"), loopback, "kube-controller-manager", "set its secure-port in args.controllerManager"},
@@ -50,12 +64,7 @@ func ports(cfg config.Config) []port {
 		list = append(list, port{2379, loopback, "etcd", ""}, port{2380, loopback, "etcd", ""})
 	}
 	if !cfg.Components.DisableAgent {
-		list = append(list,
-			port{moved(10250, a.Kubelet, "port"), netip.IPv4Unspecified(), "the kubelet", "set its port in args.kubelet"},
-			port{moved(10248, a.Kubelet, "healthz-port"), loopback, "the kubelet's health", "set its healthz-port in args.kubelet"},
-			port{moved(10249, a.Proxy, "metrics-bind-address"), loopback, "kube-proxy's metrics", "set its metrics-bind-address in args.proxy"},
-			port{moved(10256, a.Proxy, "healthz-bind-address"), loopback, "kube-proxy's health", "set its healthz-bind-address in args.proxy"},
-		)
+		list = append(list, nodePorts(a)...)
 	}
 	return list
 }

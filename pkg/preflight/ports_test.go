@@ -79,11 +79,11 @@ func TestPortsThatAreTaken(t *testing.T) {
 		if c.change != nil {
 			c.change(&cfg)
 		}
-		if got := texts(checkPorts(ports(cfg), c.listeners, nil, c.holder), Error); got != c.want {
+		if got := texts(checkPorts(ports(cfg, Server), c.listeners, nil, c.holder), Error); got != c.want {
 			t.Errorf("%s: got\n%s\nwant\n%s", name, got, c.want)
 		}
 	}
-	if got := texts(checkPorts(ports(cfg), nil, errors.New("no /proc"), 0), Warning); !strings.Contains(got, "no /proc") {
+	if got := texts(checkPorts(ports(cfg, Server), nil, errors.New("no /proc"), 0), Warning); !strings.Contains(got, "no /proc") {
 		t.Errorf("got %q", got)
 	}
 }

@@ -14,11 +14,20 @@ import (
 	"github.com/kelp-project/kelp/pkg/version"
 )
 
+// Role is what the machine is to be.
+type Role string
+
+// The roles. A server is an agent, too, unless that is disabled.
+const (
+	Server Role = "server"
+	Agent  Role = "agent"
+)
+
 // Run checks the host before kelp server changes anything. The error holds
 // all that keeps kelp from running; the report's warnings are the caller's to
 // log.
-func Run(cfg config.Config) (Report, error) {
-	r := look(cfg)
+func Run(cfg config.Config, role Role) (Report, error) {
+	r := look(cfg, role)
 	if r.Holder != 0 {
 		// Ports that are taken and the like follow from this.
 		return r, running(cfg, r.Holder)
@@ -37,15 +46,15 @@ func running(cfg config.Config, pid int) error {
 // Look checks the host and tells all that it finds, also what package node
 // finds out by itself at a start. What a running kelp on the same data
 // directory uses is not held against the host.
-func Look(cfg config.Config) Report {
-	r := look(cfg)
+func Look(cfg config.Config, role Role) Report {
+	r := look(cfg, role)
 	if os.Geteuid() == 0 && !cfg.Components.DisableAgent {
 		r.Findings = append(r.Findings, checkPackets(observePackets())...)
 	}
 	return r
 }
 
-func look(cfg config.Config) Report {
+func look(cfg config.Config, role Role) Report {
 	if os.Geteuid() != 0 {
 		// Nothing else can be seen rightly.
 		return Report{Findings: []Finding{failure("root", "kelp must run as root, for it makes containers and networks", "use sudo")}}
@@ -66,12 +75,14 @@ func look(cfg config.Config) Report {
 		return r // what is below it cannot be read
 	}
 	add(checkVersion(cfg.Paths().VersionFile, Stamp{Version: version.Version, Kubernetes: version.KubernetesVersion})...)
-	add(checkDatabase(cfg)...)
-	add(checkCertificates(cfg, time.Now())...)
-	if err := token.Check(cfg); err != nil {
-		add(failure("token", err.Error(), ""))
+	if role == Server {
+		add(checkDatabase(cfg)...)
+		add(checkCertificates(cfg, time.Now())...)
+		if err := token.Check(cfg); err != nil {
+			add(failure("token", err.Error(), ""))
+		}
 	}
-	wanted := ports(cfg)
+	wanted := ports(cfg, role)
 	listeners, err := observeListeners("/proc", func(l Listener) bool { return slices.ContainsFunc(wanted, l.clashes) })
 	add(checkPorts(wanted, listeners, err, r.Holder)...)
 	if !cfg.Components.DisableAgent {

@@ -2,6 +2,7 @@ package process
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -39,6 +40,12 @@ func NotifyReady() { Notify(daemon.SdNotifyReady) }
 
 // NotifyStatus sets the line that systemctl status shows.
 func NotifyStatus(line string) { Notify("STATUS=" + line) }
+
+// NotifyWaiting sets the line that systemctl status shows, and asks systemd for
+// that much more time to start: what is waited for may take any time.
+func NotifyWaiting(line string, more time.Duration) {
+	Notify(fmt.Sprintf("STATUS=%s\nEXTEND_TIMEOUT_USEC=%d", line, more.Microseconds()))
+}
 
 // Watchdog tells systemd every so often that the process is alive, for as
 // long as alive says so, until ctx ends. It returns at once where the unit

@@ -10,11 +10,9 @@ import (
 	"github.com/kelp-project/kelp/pkg/datastore"
 	"github.com/kelp-project/kelp/pkg/deploy"
 	"github.com/kelp-project/kelp/pkg/front"
-	"github.com/kelp-project/kelp/pkg/images"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
-	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/node"
-	"github.com/kelp-project/kelp/pkg/payload"
+	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/servicelb"
 	"github.com/kelp-project/kelp/pkg/supervisor"
@@ -34,15 +32,8 @@ const (
 	schedulerName     = "scheduler"
 	deployName        = "deploy"
 	serviceLB         = "servicelb"
-	payloadName       = "payload"
-	containerdName    = "containerd"
-	imagesName        = "images"
-	networkName       = "network"
-	kubeletName       = "kubelet"
-	proxyName         = "proxy"
 	roleName          = "role"
 	accountName       = "account"
-	memory            = "memory"
 )
 
 // Components lists what a server runs. The node part is
@@ -67,14 +58,20 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 	list = append(list, control(cfg)...)
 	list = append(list, nodeIPAM(cfg, apiServer.Serving))
 	if cfg.Components.DisableAgent {
-		for _, name := range []string{payloadName, containerdName, imagesName, networkName, kubeletName, proxyName, roleName, accountName} {
+		for _, name := range append(nodepart.Names(), roleName, accountName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
 		}
-		return withMemory(list)
+		return nodepart.WithMemory(list)
 	}
 	// The node part needs an API server that answers, but not one that has
 	// finished everything it does at its start.
-	return withMemory(append(list, nodePart(cfg, n, apiServer.Serving)...))
+	list = append(list, nodepart.Components(cfg, n, nodepart.Needs{After: []string{certificates}, Serving: apiServer.Serving})...)
+	pods := newAccount(cfg)
+	list = append(list,
+		supervisor.Component{Name: roleName, After: []string{nodepart.Kubelet}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
+		supervisor.Component{Name: accountName, After: []string{certificates}, Run: nodepart.When(apiServer.Serving, pods.Run), Ready: pods.Ready},
+	)
+	return nodepart.WithMemory(list)
 }
 
 func apiServerInputs(cfg config.Config, e datastore.Endpoint) apiserver.Inputs {
@@ -82,15 +79,6 @@ func apiServerInputs(cfg config.Config, e datastore.Endpoint) apiserver.Inputs {
 		Paths:     cfg.Paths(),
 		Datastore: apiserver.Datastore{URLs: e.URLs, CAFile: e.CAFile, CertFile: e.CertFile, KeyFile: e.KeyFile},
 	}
-}
-
-// withMemory adds what comes after all others.
-func withMemory(list []supervisor.Component) []supervisor.Component {
-	last := supervisor.Component{Name: memory, Run: settleMemory}
-	for _, c := range list {
-		last.After = append(last.After, c.Name)
-	}
-	return append(list, last)
 }
 
 // control is what runs beside the API server. What is deployed finds its
@@ -103,7 +91,7 @@ func control(cfg config.Config) []supervisor.Component {
 	list := []supervisor.Component{
 		{Name: controllerManager, After: []string{api}, Run: cm.Run, Ready: cm.Ready},
 		{Name: schedulerName, After: []string{api}, Run: sched.Run, Ready: sched.Ready},
-		{Name: deployName, After: []string{api, imagesName}, Run: dep.Run, Ready: dep.Ready},
+		{Name: deployName, After: []string{api, nodepart.Images}, Run: dep.Run, Ready: dep.Ready},
 	}
 	if cfg.Disabled(serviceLB) {
 		return append(list, supervisor.Skipped(serviceLB, "disabled"))
@@ -119,40 +107,5 @@ func nodeIPAM(cfg config.Config, serving func(context.Context) error) supervisor
 		return supervisor.Skipped(nodeIPAMName, "kube-controller-manager's own controller does it, or nobody, as configured")
 	}
 	n := controllermanager.NewNodeIPAM(cfg, controllermanager.Inputs{Paths: cfg.Paths()})
-	return supervisor.Component{Name: nodeIPAMName, After: []string{store, listener}, Run: when(serving, n.Run), Ready: n.Ready}
-}
-
-// when runs a component as soon as the API answers requests, without waiting
-// for all that it does at its start.
-func when(serving, run func(context.Context) error) func(context.Context) error {
-	return func(ctx context.Context) error {
-		if err := poll.Forever(ctx, serving); err != nil {
-			return nil // stopped before it could begin
-		}
-		return run(ctx)
-	}
-}
-
-// nodePart is what makes the machine a node. What talks to the API server
-// waits for it by itself, beside the components that it has to be after, and
-// so do the images: no pod can need them before, and unpacking them would
-// take the processor from the API server's start.
-func nodePart(cfg config.Config, n *node.Node, serving func(context.Context) error) []supervisor.Component {
-	paths := cfg.Paths()
-	imgs, pods := images.New(cfg), newAccount(cfg)
-	list := []supervisor.Component{
-		{Name: payloadName, Once: true, Run: func(ctx context.Context) error {
-			return payload.Unpack(ctx, payload.Dirs{Bin: paths.Bin, CNIBin: paths.CNIBin})
-		}},
-		{Name: containerdName, After: []string{payloadName}, Run: n.Containerd.Run, Ready: n.Containerd.Ready},
-		{Name: imagesName, After: []string{containerdName}, Run: when(serving, imgs.Run), Ready: imgs.Ready},
-		{Name: kubeletName, After: []string{containerdName, certificates}, Run: when(serving, n.Kubelet.Run), Ready: n.Kubelet.Ready},
-		{Name: proxyName, After: []string{certificates}, Run: when(serving, n.Proxy.Run), Ready: n.Proxy.Ready},
-		{Name: roleName, After: []string{kubeletName}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
-		{Name: accountName, After: []string{certificates}, Run: when(serving, pods.Run), Ready: pods.Ready},
-	}
-	if cfg.Network.Backend == config.BackendNone {
-		return append(list, supervisor.Skipped(networkName, "network.backend is none: bring a CNI plugin"))
-	}
-	return append(list, supervisor.Component{Name: networkName, After: []string{certificates}, Run: when(serving, n.Network.Run), Ready: n.Network.Ready})
+	return supervisor.Component{Name: nodeIPAMName, After: []string{store, listener}, Run: nodepart.When(serving, n.Run), Ready: n.Ready}
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/golden"
 	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 )
 
@@ -52,12 +53,12 @@ func TestSystemdHearsReadyWhenTheNodeIs(t *testing.T) {
 		components []supervisor.Status
 		want       bool
 	}{
-		"api only":       {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Starting)}, false},
-		"both":           {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(deployName, supervisor.Starting)}, true},
-		"no account yet": {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(accountName, supervisor.Starting)}, false},
-		"no role yet":    {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Starting)}, false},
-		"takes pods":     {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Ready), part(roleName, supervisor.Ready), part(accountName, supervisor.Ready)}, true},
-		"without node":   {[]supervisor.Status{part(api, supervisor.Ready), part(kubeletName, supervisor.Skipping)}, true},
+		"api only":       {[]supervisor.Status{part(api, supervisor.Ready), part(nodepart.Kubelet, supervisor.Starting)}, false},
+		"both":           {[]supervisor.Status{part(api, supervisor.Ready), part(nodepart.Kubelet, supervisor.Ready), part(deployName, supervisor.Starting)}, true},
+		"no account yet": {[]supervisor.Status{part(api, supervisor.Ready), part(nodepart.Kubelet, supervisor.Ready), part(accountName, supervisor.Starting)}, false},
+		"no role yet":    {[]supervisor.Status{part(api, supervisor.Ready), part(nodepart.Kubelet, supervisor.Ready), part(roleName, supervisor.Starting)}, false},
+		"takes pods":     {[]supervisor.Status{part(api, supervisor.Ready), part(nodepart.Kubelet, supervisor.Ready), part(roleName, supervisor.Ready), part(accountName, supervisor.Ready)}, true},
+		"without node":   {[]supervisor.Status{part(api, supervisor.Ready), part(nodepart.Kubelet, supervisor.Skipping)}, true},
 	} {
 		if got := nodeReady(supervisor.Snapshot{Components: c.components}); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)

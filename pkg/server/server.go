@@ -12,11 +12,16 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/doctor"
 	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/nodepart"
+	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/preflight"
 	"github.com/kelp-project/kelp/pkg/process"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 	"github.com/kelp-project/kelp/pkg/version"
 )
+
+// startMemory is what a server holds, in bytes, soon after its start.
+const startMemory = 224 << 20
 
 // Run runs a server until ctx ends or a component fails for good.
 func Run(ctx context.Context, cfg config.Config) error {
@@ -29,7 +34,7 @@ func Run(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	defer lock.Release()
-	hurry(cfg.Debug)
+	process.Hurry(startMemory, cfg.Debug)
 	log.G(ctx).WithField("version", version.Version).WithField("node", cfg.Node.Name).WithField("path", cfg.DataDir).Info("kelp starts")
 	report.Log(ctx)
 	told := &systemd{started: func() {
@@ -41,7 +46,7 @@ func Run(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	status := doctor.NewServer(cfg, s.Snapshot)
+	status := doctor.NewServer(cfg, pki.ServerURL(cfg), s.Snapshot)
 	if err := status.Listen(ctx); err != nil {
 		return err
 	}
@@ -54,7 +59,7 @@ func Run(ctx context.Context, cfg config.Config) error {
 
 // prepare does all that can be refused, before anything is changed.
 func prepare(ctx context.Context, cfg config.Config) (*node.Node, preflight.Report, error) {
-	report, err := preflight.Run(cfg)
+	report, err := preflight.Run(cfg, preflight.Server)
 	if err != nil {
 		return nil, report, err
 	}
@@ -95,7 +100,7 @@ func (t *systemd) changed(snap supervisor.Snapshot) {
 
 // neededForReady are the components without which no pod can be created and
 // run.
-var neededForReady = []string{api, kubeletName, roleName, accountName}
+var neededForReady = []string{api, nodepart.Kubelet, roleName, accountName}
 
 // nodeReady says whether API server and node, where there is one, are ready
 // and take pods.

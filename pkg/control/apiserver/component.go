@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,10 +42,14 @@ type APIServer struct {
 	cfg     config.Config
 	in      Inputs
 	serving atomic.Pointer[serving]
+	served  chan struct{} // closed when serving was first set
+	once    sync.Once     // closes it
 }
 
 // New returns the API server; nothing is started before Run.
-func New(cfg config.Config, in Inputs) *APIServer { return &APIServer{cfg: cfg, in: in} }
+func New(cfg config.Config, in Inputs) *APIServer {
+	return &APIServer{cfg: cfg, in: in, served: make(chan struct{})}
+}
 
 // Merged returns the arguments with the user's merged over them.
 func (a *APIServer) Merged() (*args.Set, error) {
@@ -175,11 +180,14 @@ func (a *APIServer) Ready(ctx context.Context) error {
 	return s.get(ctx, "/readyz")
 }
 
-// Serving is nil when requests can be served, which is a second before
-// Ready on a new cluster. Components that retry may start then.
-func (a *APIServer) Serving(context.Context) error {
-	if a.serving.Load() == nil {
-		return errors.New("kube-apiserver is being built")
+// Serving returns when requests can be served, which is a second before Ready
+// on a new cluster, or with an error when ctx ends. Components that retry may
+// start then.
+func (a *APIServer) Serving(ctx context.Context) error {
+	select {
+	case <-a.served:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for kube-apiserver: %w", ctx.Err())
 	}
-	return nil
 }

@@ -36,6 +36,7 @@ func (a *APIServer) publish(ctx context.Context, server *aggregator.APIAggregato
 	generic := server.GenericAPIServer
 	a.serving.Store(&serving{handler: generic.Handler, token: generic.LoopbackClientConfig.BearerToken})
 	secure := generic.SecureServingInfo
+	defer a.once.Do(func() { close(a.served) })
 	a.in.Publish(API{
 		Handler:      generic.Handler,
 		Context:      ctx,

@@ -1,4 +1,4 @@
-package server
+package process
 
 import (
 	"context"
@@ -9,11 +9,6 @@ import (
 )
 
 const (
-	// unhurried is how much memory the process takes from the system, in bytes,
-	// before the garbage collector has its first turn. A start needs that much
-	// anyway, and would mark the same schemas a dozen times on the way there:
-	// a sixth of the time to a ready node on two cores.
-	unhurried = 160 << 20
 	// frugal is the collector's target after that, in percent. What lives is
 	// mostly schemas and caches that do not change, so collecting more often
 	// costs little CPU. A higher target for the rest of the start leaves
@@ -25,9 +20,12 @@ const (
 	calm = 20 * time.Second
 )
 
-// hurry prepares the garbage collector for the start, unless the user has
-// set it, as for any Go program, with GOGC or GOMEMLIMIT.
-func hurry(debugging bool) {
+// Hurry prepares the garbage collector for the start, unless the user has
+// set it, as for any Go program, with GOGC or GOMEMLIMIT. Its first turn comes
+// when the process has taken so many bytes from the system: a start needs them
+// anyway, and would mark the same schemas a dozen times on the way there, which
+// is a sixth of the time to a ready node on two cores.
+func Hurry(first int64, debugging bool) {
 	if !debugging {
 		// Nobody can ask for the profile: its endpoint comes with debug.
 		runtime.MemProfileRate = 0
@@ -36,7 +34,7 @@ func hurry(debugging bool) {
 		return
 	}
 	debug.SetGCPercent(-1)
-	none := debug.SetMemoryLimit(unhurried)
+	none := debug.SetMemoryLimit(first)
 	// What nothing refers to is found by the first collection.
 	runtime.AddCleanup(new([64]byte), func(limit int64) {
 		debug.SetGCPercent(frugal)
@@ -44,9 +42,9 @@ func hurry(debugging bool) {
 	}, none)
 }
 
-// settleMemory gives back what the start has left behind. It has its turn
-// when all others are ready.
-func settleMemory(ctx context.Context) error {
+// SettleMemory gives back what the start has left behind: it is the component
+// that has its turn when all others are ready. It returns when ctx ends.
+func SettleMemory(ctx context.Context) error {
 	timer := time.NewTimer(calm)
 	defer timer.Stop()
 	select {
