@@ -45,20 +45,30 @@ type server struct {
 	*hosts.Host
 }
 
-// boot boots a host with kelp installed and not started.
+// boot boots a host with kelp installed as a server and not started.
 func boot(ctx context.Context, spec hosts.Spec, config string) (*server, error) {
+	return bootAs(ctx, spec, "server", config)
+}
+
+func bootAs(ctx context.Context, spec hosts.Spec, command, config string) (*server, error) {
 	spec.Bind = map[string]string{hosts.KelpPath: lab.binary}
 	h, err := lab.lab.Boot(ctx, spec)
 	if err != nil {
 		return nil, err
 	}
-	return &server{h}, h.InstallKelp(ctx, config)
+	return &server{h}, h.InstallKelp(ctx, command, config)
 }
 
 // ownServer boots a host for one test, with kelp installed and not started.
 func ownServer(t *testing.T, spec hosts.Spec, config string) *server {
 	t.Helper()
-	s, err := boot(t.Context(), spec, config)
+	return ownHost(t, spec, "server", config)
+}
+
+// ownHost is ownServer for either command.
+func ownHost(t *testing.T, spec hosts.Spec, command, config string) *server {
+	t.Helper()
+	s, err := bootAs(t.Context(), spec, command, config)
 	if s != nil {
 		t.Cleanup(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)

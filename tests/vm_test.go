@@ -114,7 +114,7 @@ func TestVirtualMachineWithCgroupV2(t *testing.T) {
 		Memory: 3072,
 		Files:  map[string]string{hosts.KelpPath: binary, "/var/lib/kelp/images/web.tar": archive},
 		Texts: map[string]string{
-			"/etc/systemd/system/kelp.service":  strings.Replace(hosts.Unit, "TimeoutStartSec=180", "TimeoutStartSec=600", 1),
+			"/etc/systemd/system/kelp.service":  strings.Replace(hosts.Unit("server"), "TimeoutStartSec=180", "TimeoutStartSec=600", 1),
 			"/etc/systemd/system/smoke.service": vmUnit,
 			"/root/smoke":                       vmScript,
 			"/root/pods.yaml":                   vmPods,

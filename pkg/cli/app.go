@@ -19,6 +19,7 @@ const description = `To begin, as root:
 
    kelp server                  starts a cluster of one node and stays in the foreground
    kelp status                  says what runs, and what it waits for
+   kelp agent --server=URL      joins this machine to a server's cluster, with a token
    kelp kubectl get pods -A     looks into the cluster; so does kubectl, if it is a link to kelp
 
 Settings are flags of kelp server, KELP_ variables or keys of /etc/kelp/config.yaml; kelp config shows them all.`
@@ -33,7 +34,7 @@ func App() *cli.App {
 		HideVersion: true, // ours prints more than one line
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the versions of kelp and of what is in it", DisableDefaultText: true}},
 		Commands: slices.Concat(
-			group("Cluster", serverCommand(), certificateCommand()),
+			group("Cluster", serverCommand(), agentCommand(), tokenCommand(), certificateCommand()),
 			group("Insight", statusCommand(), checkCommand(), configCommand(), argsCommand()),
 			group("Tools", kubectlCommand(), ctrCommand(), crictlCommand()),
 			group("Shell", completionCommand(), completeCommand()),

@@ -11,6 +11,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/deploy"
 	"github.com/kelp-project/kelp/pkg/front"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
+	"github.com/kelp-project/kelp/pkg/join"
 	"github.com/kelp-project/kelp/pkg/node"
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/pki"
@@ -32,6 +33,7 @@ const (
 	schedulerName     = "scheduler"
 	deployName        = "deploy"
 	serviceLB         = "servicelb"
+	joinName          = "join"
 	roleName          = "role"
 	accountName       = "account"
 )
@@ -47,6 +49,8 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 	inputs.Publish = func(a apiserver.API) { serving.Set(front.API(a)) }
 	apiServer := apiserver.New(cfg, inputs)
 	listen := front.New(front.OptionsFor(cfg, paths, serving))
+	joins := join.NewServer(cfg, engine)
+	joins.Register(listen.Handle)
 	list := []supervisor.Component{
 		{Name: certificates, Once: true, Run: engine.Ensure},
 		{Name: renewal, After: []string{certificates}, Run: engine.Run},
@@ -54,6 +58,7 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 		{Name: store, After: []string{certificates}, Run: ds.Run, Ready: ds.Ready},
 		{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
 		{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
+		{Name: joinName, After: []string{api, tokenName}, Run: joins.Run, Ready: joins.Ready},
 	}
 	list = append(list, control(cfg)...)
 	list = append(list, nodeIPAM(cfg, apiServer.Serving))

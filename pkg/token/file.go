@@ -1,19 +1,22 @@
 package token
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"time"
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/pki"
 )
 
-// Configured is the token that the configuration gives; ok is false when it
-// gives none.
-func Configured(cfg config.Config) (t Token, ok bool, err error) {
+// Given is the token that the configuration gives; ok is false when it gives
+// none.
+func Given(cfg config.Config) (t Token, ok bool, err error) {
 	text, from := cfg.Token, "token"
 	if cfg.TokenFile != "" {
 		from = "tokenFile " + cfg.TokenFile
@@ -28,10 +31,15 @@ func Configured(cfg config.Config) (t Token, ok bool, err error) {
 	if t, err = Parse(text); err != nil {
 		return Token{}, false, fmt.Errorf("what %s holds %w", from, err)
 	}
-	if t.Role == Agent {
-		return Token{}, false, fmt.Errorf("what %s holds is an agent's token: a server needs a server's", from)
-	}
 	return t, true, nil
+}
+
+// Configured is the token that the configuration gives a server.
+func Configured(cfg config.Config) (t Token, ok bool, err error) {
+	if t, ok, err = Given(cfg); err == nil && t.Role == Agent {
+		return Token{}, false, errors.New("the configured token is an agent's token: a server needs a server's")
+	}
+	return t, ok, err
 }
 
 // stored reads the cluster's server token; ok is false before the first start.
@@ -81,7 +89,7 @@ func Ensure(cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	t := New(hash, Server)
+	t := New(hash, Server, string(Server))
 	if want, configured, err := Configured(cfg); err != nil {
 		return err
 	} else if configured {
@@ -90,8 +98,62 @@ func Ensure(cfg config.Config) error {
 		}
 		t.Secret = want.Secret
 	}
+	// The agents' token first: when the server's is there, both are.
+	if err := writeFile(cfg.Paths().AgentTokenFile, New(hash, Agent, string(Agent))); err != nil {
+		return err
+	}
+	return writeFile(path, t)
+}
+
+func writeFile(path string, t Token) error {
 	if err := atomicfile.Write(path, []byte(t.Text()+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write the cluster's token: %w", err)
+	}
+	return nil
+}
+
+// Rotate gives the cluster's own token of a role a new secret, and returns the
+// file that holds it. Machines that have joined need no token any more.
+func Rotate(ctx context.Context, cfg config.Config, store *Store, role Role, now time.Time) (path string, err error) {
+	if role == Server && (cfg.Token != "" || cfg.TokenFile != "") {
+		return "", errors.New("the configuration gives the server token: remove token and tokenFile from it first, the cluster keeps its token in a file")
+	}
+	path = cfg.Paths().TokenFile
+	if role == Agent {
+		path = cfg.Paths().AgentTokenFile
+	}
+	if _, exists, err := stored(path); err != nil {
+		return "", err
+	} else if !exists {
+		return "", fmt.Errorf("there is no token in %s: kelp server writes it at its first start", path)
+	}
+	hash, err := clusterHash(cfg)
+	if err != nil {
+		return "", err
+	}
+	t := New(hash, role, string(role))
+	// The record first: from here on the old secret lets nobody in.
+	if err := store.Put(ctx, RecordOf(t, now)); err != nil {
+		return "", err
+	}
+	return path, writeFile(path, t)
+}
+
+// Publish makes the records of the tokens that are in this server's files,
+// where the cluster has none. It tries until it can, or until ctx ends.
+func Publish(ctx context.Context, cfg config.Config, store *Store, now time.Time) error {
+	for _, path := range []string{cfg.Paths().TokenFile, cfg.Paths().AgentTokenFile} {
+		t, exists, err := stored(path)
+		if err != nil {
+			return err
+		}
+		if !exists {
+			continue
+		}
+		record := RecordOf(t, now)
+		if err := poll.Forever(ctx, func(ctx context.Context) error { return store.create(ctx, record) }); err != nil {
+			return err
+		}
 	}
 	return nil
 }

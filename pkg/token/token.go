@@ -23,10 +23,6 @@ const (
 	Agent  Role = "agent"
 )
 
-// clusterID is the id of the token of a role that a cluster has from its first
-// start; those that are made later have random ones.
-const clusterID = "cluster"
-
 // Token is one secret and whom it is for. Only Secret is set for a bare one.
 type Token struct {
 	Hash   string // of the cluster's serving authority, see HashOf
@@ -35,10 +31,14 @@ type Token struct {
 	Secret string
 }
 
-// New makes a token with a random secret.
-func New(hash string, role Role) Token {
-	return Token{Hash: hash, Role: role, ID: clusterID, Secret: rand.Text()}
+// New makes a token with a random secret. The token of a role that a cluster
+// has from its first start is called like the role; others have random ids.
+func New(hash string, role Role, id string) Token {
+	return Token{Hash: hash, Role: role, ID: id, Secret: rand.Text()}
 }
+
+// NewID returns a random id.
+func NewID() string { return strings.ToLower(rand.Text()[:10]) }
 
 // HashOf is the part of a token that names a cluster.
 func HashOf(authority *x509.Certificate) string {

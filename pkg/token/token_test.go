@@ -18,7 +18,7 @@ func TestParseReadsWhatTextWrites(t *testing.T) {
 		{Hash: hash, Role: Server, ID: "cluster", Secret: "s3cret"},
 		{Hash: hash, Role: Agent, ID: "x1", Secret: "with.dots."},
 		{Secret: "a secret's own text"[:9] + "x"},
-		New(hash, Agent),
+		New(hash, Agent, NewID()),
 	} {
 		want.Secret = strings.ReplaceAll(want.Secret, " ", "_")
 		got, err := Parse(want.Text() + "\n")
@@ -59,7 +59,7 @@ func TestMatches(t *testing.T) {
 
 func TestStringHidesTheSecret(t *testing.T) {
 	t.Parallel()
-	if s := New(hash, Server).String(); s != "server token cluster" {
+	if s := New(hash, Server, "x").String(); s != "server token x" {
 		t.Error(s)
 	}
 }

@@ -47,7 +47,7 @@ func (k kelp) install(ctx context.Context, b *bench, h *hosts.Host) error {
 	if err := h.CopyIn(ctx, b.archive, "/var/lib/kelp/images/web.tar"); err != nil {
 		return err
 	}
-	return h.InstallKelp(ctx, "datastore: {kind: "+k.datastore+"}\n")
+	return h.InstallKelp(ctx, "server", "datastore: {kind: "+k.datastore+"}\n")
 }
 
 // client makes a client of the administrator's over connections from inside

@@ -13,16 +13,17 @@ import (
 // KelpPath is where hosts have the binary under test.
 const KelpPath = "/usr/local/bin/kelp"
 
-// Unit is how kelp runs on a test host: as packaged, but it is not restarted
-// when it fails, as a test wants to see that.
-const Unit = `[Unit]
+// Unit is how kelp runs on a test host, with the command server or agent: as
+// packaged, but it is not restarted when it fails, as a test wants to see that.
+func Unit(command string) string {
+	return `[Unit]
 Description=kelp
 [Service]
 Type=notify
 NotifyAccess=all
 Delegate=yes
 KillMode=process
-ExecStart=` + KelpPath + ` server
+ExecStart=` + KelpPath + " " + command + `
 LimitNOFILE=1048576
 LimitNPROC=infinity
 LimitCORE=infinity
@@ -34,6 +35,7 @@ Restart=no
 [Install]
 WantedBy=multi-user.target
 `
+}
 
 // Binary returns the path of the binary under test: $KELP_BIN, or bin/kelp at
 // the top of the checkout.
@@ -92,12 +94,13 @@ func (h *Host) CopyIn(ctx context.Context, machine, path string) error {
 	return fmt.Errorf("copy %s into host %s: %s is not on a directory of the real disk", machine, h.Name, path)
 }
 
-// InstallKelp writes the configuration and the unit. It does not start it.
-func (h *Host) InstallKelp(ctx context.Context, config string) error {
+// InstallKelp writes the configuration and the unit, which runs the command
+// server or agent. It does not start it.
+func (h *Host) InstallKelp(ctx context.Context, command, config string) error {
 	if err := h.WriteFile(ctx, "/etc/kelp/config.yaml", config); err != nil {
 		return err
 	}
-	if err := h.WriteFile(ctx, "/etc/systemd/system/kelp.service", Unit); err != nil {
+	if err := h.WriteFile(ctx, "/etc/systemd/system/kelp.service", Unit(command)); err != nil {
 		return err
 	}
 	_, err := h.Run(ctx, "systemctl", "daemon-reload")

@@ -1,0 +1,51 @@
+package join
+
+import (
+	"net/netip"
+)
+
+// The paths of the protocol.
+const (
+	clusterPath = "/v1-kelp/cluster"
+	nodePath    = "/v1-kelp/node"
+)
+
+// Cluster is what a machine needs to know of the cluster. What is sent is
+// opted in: it is no part of a server's own configuration.
+type Cluster struct {
+	Version string `json:"version"` // kelp's on the server
+	// Settings are those that the whole cluster shares, by path, as text.
+	Settings map[string][]string `json:"settings"`
+	// Servers are the API servers, host:port.
+	Servers []string `json:"servers"`
+	// Authorities are PEM, by their name in package pki.
+	Authorities map[string]string `json:"authorities"`
+}
+
+// NodeRequest asks for a node's certificates.
+type NodeRequest struct {
+	Name string       `json:"name"`
+	IPs  []netip.Addr `json:"ips"`
+	// Secret proves that it is the machine that first had the name.
+	Secret string `json:"secret"`
+	// Requests are PEM, by the certificate's name in package pki.
+	Requests map[string]string `json:"requests"`
+}
+
+// NodeResponse is the answer.
+type NodeResponse struct {
+	// Certificates are PEM chains, by the certificate's name in package pki.
+	Certificates map[string]string `json:"certificates"`
+}
+
+// problem is an error with its HTTP status. Its text goes to the joiner.
+type problem struct {
+	status int
+	text   string
+}
+
+// Error is the text.
+func (p *problem) Error() string { return p.text }
+
+// maxBody bounds what is read as a message: requests are under 1 KB each.
+const maxBody = 64 << 10

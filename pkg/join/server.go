@@ -1,0 +1,210 @@
+package join
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/containerd/log"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/latest"
+	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/token"
+	"github.com/kelp-project/kelp/pkg/version"
+)
+
+// holdFor is how long a request waits for the API of this server.
+const holdFor = 5 * time.Second
+
+// Server answers machines that join.
+type Server struct {
+	cfg    config.Config
+	engine *pki.Engine
+	client *latest.Value[kubernetes.Interface]
+	limits *limits
+	now    func() time.Time
+}
+
+// NewServer returns a server that answers as soon as Run has its client.
+func NewServer(cfg config.Config, engine *pki.Engine) *Server {
+	return &Server{cfg: cfg, engine: engine, client: latest.New[kubernetes.Interface](), limits: newLimits(), now: time.Now}
+}
+
+// Register registers the handlers.
+func (s *Server) Register(handle func(pattern string, handler http.Handler)) {
+	handle("GET "+clusterPath, s.answer(s.cluster))
+	handle("POST "+nodePath, s.answer(s.node))
+}
+
+// Ready is nil when requests are answered.
+func (s *Server) Ready(context.Context) error {
+	if _, ok, _ := s.client.Peek(); !ok {
+		return errors.New("the API is not there yet")
+	}
+	return nil
+}
+
+// Run connects to the API, sees to the records of the tokens that are in
+// files, and lets go of the names of Nodes that are deleted, until ctx ends.
+func (s *Server) Run(ctx context.Context) error {
+	rest, err := clientcmd.BuildConfigFromFlags("", pki.KubeconfigOf(s.cfg.Paths(), pki.Kelp))
+	if err != nil {
+		return fmt.Errorf("read kubeconfig: %w", err)
+	}
+	rest.UserAgent = "kelp-join"
+	client, err := kubernetes.NewForConfig(rest)
+	if err != nil {
+		return fmt.Errorf("make client: %w", err)
+	}
+	if err := token.Publish(ctx, s.cfg, token.NewStore(client), s.now()); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	s.client.Set(client)
+	return release(ctx, client)
+}
+
+// request is one that is being answered.
+type request struct {
+	*http.Request
+	client kubernetes.Interface
+	who    who
+}
+
+// answer is what all handlers share: wait for the API, authenticate, encode.
+func (s *Server) answer(do func(context.Context, request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), holdFor)
+		defer cancel()
+		client, err := s.client.Get(ctx)
+		if err != nil {
+			write(w, http.StatusServiceUnavailable, map[string]string{"error": "the server is starting"})
+			return
+		}
+		ctx = r.Context()
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		entry := log.G(ctx).WithField("peer", source(r)).WithField("path", r.URL.Path)
+		by, err := s.authenticate(ctx, r, client)
+		var result any
+		if err == nil {
+			entry = entry.WithField("by", by.String())
+			result, err = do(ctx, request{r, client, by})
+		}
+		var refused *problem
+		switch {
+		case err == nil:
+			entry.Info("a machine was answered")
+			write(w, http.StatusOK, result)
+		case errors.As(err, &refused):
+			entry.WithField("error", refused.text).Warn("a machine was refused")
+			write(w, refused.status, map[string]string{"error": refused.text})
+		default:
+			entry.WithError(err).Error("a machine could not be answered")
+			write(w, http.StatusInternalServerError, map[string]string{"error": "the server has a problem: see its log"})
+		}
+	})
+}
+
+func write(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // a joiner that has gone asks again
+}
+
+func source(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// cluster answers what the cluster is.
+func (s *Server) cluster(ctx context.Context, r request) (any, error) {
+	servers, err := servers(ctx, r.client)
+	if err != nil {
+		return nil, err
+	}
+	authorities := map[string]string{}
+	for _, name := range []string{pki.ServerCA, pki.ClientCA} {
+		text, err := os.ReadFile(pki.AuthorityFiles(s.cfg.Paths(), name).Cert)
+		if err != nil {
+			return nil, fmt.Errorf("read authority %s: %w", name, err)
+		}
+		authorities[name] = string(text)
+	}
+	return Cluster{Version: version.Version, Settings: s.cfg.ClusterWide(), Servers: servers, Authorities: authorities}, nil
+}
+
+// servers are the API servers as they have registered themselves.
+func servers(ctx context.Context, client kubernetes.Interface) ([]string, error) {
+	slice, err := client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list API servers: %w", err)
+	}
+	var found []string
+	for _, p := range slice.Ports {
+		for _, e := range slice.Endpoints {
+			for _, a := range e.Addresses {
+				if p.Port != nil {
+					found = append(found, net.JoinHostPort(a, strconv.Itoa(int(*p.Port))))
+				}
+			}
+		}
+	}
+	return found, nil
+}
+
+// node answers with a node's certificates.
+func (s *Server) node(ctx context.Context, r request) (any, error) {
+	var want NodeRequest
+	if err := json.NewDecoder(r.Body).Decode(&want); err != nil {
+		return nil, &problem{http.StatusBadRequest, "the request cannot be read: " + err.Error()}
+	}
+	if err := s.check(ctx, r, want); err != nil {
+		return nil, err
+	}
+	if err := bind(ctx, r.client, want.Name, want.Secret, r.who.node == want.Name, s.now()); err != nil {
+		return nil, err
+	}
+	signed, err := s.engine.Sign(s.table(want), want.Requests)
+	if err != nil {
+		return nil, &problem{http.StatusBadRequest, err.Error()}
+	}
+	if r.who.record.Once {
+		// After everything that could be refused, before the answer.
+		if err := token.NewStore(r.client).Use(ctx, r.who.record.ID, s.now()); errors.Is(err, token.ErrUsed) {
+			return nil, &problem{http.StatusUnauthorized, refusal(err)}
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return NodeResponse{Certificates: signed}, nil
+}
+
+// table is what the certificates of another machine say: nothing of loopback,
+// which is every machine's.
+func (s *Server) table(want NodeRequest) []pki.Entry {
+	cfg := s.cfg
+	cfg.Node.Name, cfg.Node.IPs, cfg.Node.ExternalIPs = want.Name, want.IPs, nil
+	table := pki.NodeTable(cfg)
+	for i := range table {
+		if table[i].Usage == pki.Serving {
+			table[i].DNS, table[i].IPs = []string{want.Name}, append([]netip.Addr(nil), want.IPs...)
+		}
+	}
+	return table
+}
