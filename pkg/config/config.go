@@ -18,7 +18,7 @@ type Config struct {
 	// DataDir is the directory for everything that kelp keeps.
 	DataDir string `yaml:"dataDir" flag:"data-dir" alias:"d" scope:"node" change:"never"`
 
-	// Server is the address of any server of the cluster to join, as https://host:6443. Only kelp agent takes it yet.
+	// Server is the address of any server of the cluster to join, as https://host:6443. Only its first start needs it.
 	Server string `yaml:"server" flag:"server" alias:"s" scope:"node" change:"restart"`
 
 	// Token is the cluster's secret, shared by servers and agents. Made at the first start when empty.
@@ -110,8 +110,11 @@ type Network struct {
 
 // Datastore is where the cluster's objects are kept.
 type Datastore struct {
-	// Kind is sqlite or etcd; auto is SQLite for one server.
+	// Kind is sqlite or etcd; auto is SQLite for one server, and etcd from the moment when a second one joins.
 	Kind DatastoreKind `yaml:"kind" flag:"datastore" scope:"cluster" change:"never"`
+
+	// VoterGrace is how long a server may be away before another one takes its vote in etcd.
+	VoterGrace Duration `yaml:"voterGrace" flag:"voter-grace" scope:"cluster" change:"restart"`
 }
 
 // Components says which parts run.

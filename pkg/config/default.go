@@ -1,6 +1,9 @@
 package config
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // DefaultFile is the configuration file that is read when none is named.
 const DefaultFile = "/etc/kelp/config.yaml"
@@ -19,7 +22,7 @@ func Default() Config {
 			ServiceNodePortRange: PortRange{First: 30000, Last: 32767},
 			ClusterDomain:        "cluster.local",
 		},
-		Datastore:  Datastore{Kind: DatastoreAuto},
+		Datastore:  Datastore{Kind: DatastoreAuto, VoterGrace: Duration(5 * time.Minute)},
 		Kubeconfig: Kubeconfig{Path: "/etc/kelp/kubeconfig.yaml", Mode: 0o600},
 		Kubelet:    Kubelet{ConfigDir: "/etc/kelp/kubelet.conf.d"},
 		Containerd: Containerd{Registries: "/etc/kelp/registries.yaml", Snapshotter: SnapshotterOverlayFS},

@@ -34,6 +34,7 @@ const (
 	KindPrefix  Kind = "CIDR"
 	KindRange   Kind = "port range"
 	KindMode    Kind = "file mode"
+	KindTime    Kind = "duration"
 	KindEnum    Kind = "enumeration"
 )
 

@@ -20,6 +20,9 @@ type Paths struct {
 	SQLiteFile     string // the database itself
 	KineSocket     string // kine's gRPC socket, 0600
 	Etcd           string // the embedded etcd member's data
+	EtcdServers    string // the etcd members that a server which joined others remembers
+	MoveToEtcd     string // asks the next start to move SQLite's data to etcd
+	Removed        string // says that the server was removed from its cluster
 	VersionFile    string // the version that wrote this directory last
 	StatusSocket   string // kelp status asks here, root only, 0600
 
@@ -62,6 +65,9 @@ func (c Config) Paths() Paths {
 		SQLiteFile:     data("server", "db", "sqlite", "state.db"),
 		KineSocket:     run("kine.sock"),
 		Etcd:           data("server", "db", "etcd"),
+		EtcdServers:    data("server", "etcd-servers.json"),
+		MoveToEtcd:     data("server", "db", "move-to-etcd"),
+		Removed:        data("server", "removed"),
 		VersionFile:    data("version.json"),
 		StatusSocket:   run("kelp.sock"),
 

@@ -17,6 +17,7 @@ const (
 	patternPrefix  = `^[0-9A-Fa-f:.]+/[0-9]{1,3}$`
 	patternRange   = `^[0-9]{1,5}-[0-9]{1,5}$`
 	patternMode    = `^0?[0-7]{1,4}$`
+	patternTime    = `^([0-9.]+(h|m|s|ms))+$`
 )
 
 // Schema is the JSON schema (draft 2020-12) of the configuration file, for
@@ -103,6 +104,8 @@ func (f Field) schema() object {
 		one["pattern"] = patternRange
 	case KindMode:
 		one = object{"type": []string{"string", "integer"}, "pattern": patternMode}
+	case KindTime:
+		one["pattern"] = patternTime
 	case KindEnum:
 		one["enum"] = f.Values
 	}

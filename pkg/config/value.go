@@ -31,6 +31,8 @@ func kindOf(t reflect.Type) (Kind, []string) {
 		return KindRange, nil
 	case FileMode:
 		return KindMode, nil
+	case Duration:
+		return KindTime, nil
 	case interface{ Values() []string }:
 		return KindEnum, v.Values()
 	}

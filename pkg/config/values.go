@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // LogLevel is the lowest level that is logged.
@@ -135,5 +136,32 @@ func (m *FileMode) UnmarshalText(text []byte) error {
 		return fmt.Errorf("%q is not a file mode such as 0600", text)
 	}
 	*m = FileMode(bits)
+	return nil
+}
+
+// Duration is a length of time, written as 5m or 1h30m.
+type Duration time.Duration
+
+// MarshalText writes the duration without parts that are zero.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// String is the duration without parts that are zero: 5m, and not 5m0s.
+func (d Duration) String() string {
+	text := time.Duration(d).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if strings.HasSuffix(text, zero) {
+			text = text[:len(text)-2]
+		}
+	}
+	return text
+}
+
+// UnmarshalText reads a positive duration such as 5m.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	if err != nil || v <= 0 {
+		return fmt.Errorf("%q is not a length of time such as 5m or 1h30m", text)
+	}
+	*d = Duration(v)
 	return nil
 }

@@ -23,7 +23,8 @@ var help = map[string]string{
 	"containerd.snapshotter":        "containerd's snapshotter: overlayfs or native.",
 	"dataDir":                       "the directory for everything that kelp keeps.",
 	"datastore":                     "Datastore is where the cluster's objects are kept.",
-	"datastore.kind":                "sqlite or etcd; auto is SQLite for one server.",
+	"datastore.kind":                "sqlite or etcd; auto is SQLite for one server, and etcd from the moment when a second one joins.",
+	"datastore.voterGrace":          "how long a server may be away before another one takes its vote in etcd.",
 	"debug":                         "turns on debug logging and the profiling endpoints.",
 	"kubeconfig":                    "Kubeconfig is the administrator's kubeconfig file.",
 	"kubeconfig.mode":               "that file's mode in octal.",
@@ -48,7 +49,7 @@ var help = map[string]string{
 	"node.labels":                   "key=value labels that the node registers with.",
 	"node.name":                     "the node's name in the cluster; the host's name by default.",
 	"node.taints":                   "key=value:effect taints that the node registers with.",
-	"server":                        "the address of any server of the cluster to join, as https://host:6443. Only kelp agent takes it yet.",
+	"server":                        "the address of any server of the cluster to join, as https://host:6443. Only its first start needs it.",
 	"token":                         "the cluster's secret, shared by servers and agents. Made at the first start when empty.",
 	"tokenFile":                     "a file to read the token from.",
 }

@@ -3,6 +3,7 @@ package datastore
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"sync"
 
@@ -38,6 +39,7 @@ var (
 // configuration.
 type Datastore struct {
 	name     string
+	balanced bool
 	backend  backend
 	endpoint Endpoint
 
@@ -52,33 +54,41 @@ func New(cfg config.Config) *Datastore { return NewAt(cfg, cfg.Paths()) }
 // NewAt is New with other paths than the configuration's.
 func NewAt(cfg config.Config, paths config.Paths) *Datastore {
 	if Kind(cfg) == config.DatastoreSQLite {
-		store := kine.New(kine.Options{File: paths.SQLiteFile, Socket: paths.KineSocket})
-		return &Datastore{name: "sqlite", backend: store, endpoint: Endpoint{URLs: []string{store.URL()}}}
+		return newSQLite(paths)
 	}
-	member := etcd.New(EtcdInputs(cfg, paths))
-	client := pki.FilesOf(paths, pki.EtcdClient)
-	return &Datastore{name: "etcd", backend: member, endpoint: Endpoint{
-		URLs:     []string{member.URL()},
-		CAFile:   client.CA,
-		CertFile: client.Cert,
-		KeyFile:  client.Key,
-	}}
+	return newEtcd(EtcdInputs(cfg, paths), paths)
 }
 
-// Kind is the datastore that a configuration means: auto is SQLite as long
-// as there is one server.
-func Kind(cfg config.Config) config.DatastoreKind {
-	if cfg.Datastore.Kind == config.DatastoreEtcd {
-		return config.DatastoreEtcd
+func newSQLite(paths config.Paths) *Datastore {
+	store := kine.New(kine.Options{File: paths.SQLiteFile, Socket: paths.KineSocket})
+	return &Datastore{name: "sqlite", backend: store, endpoint: Endpoint{URLs: []string{store.URL()}}}
+}
+
+func newEtcd(in etcd.Inputs, paths config.Paths) *Datastore {
+	client := pki.FilesOf(paths, pki.EtcdClient)
+	d := &Datastore{name: "etcd", endpoint: Endpoint{CAFile: client.CA, CertFile: client.Cert, KeyFile: client.Key}}
+	if d.balanced = exists(paths.ClusterFile); d.balanced {
+		d.endpoint.URLs = []string{fmt.Sprintf("https://127.0.0.1:%d", etcd.BalancerPort)}
+		in.Members = d.Client
 	}
-	return config.DatastoreSQLite
+	member := etcd.New(in)
+	if !d.balanced {
+		d.endpoint.URLs = []string{member.URL()}
+	}
+	d.backend = member
+	return d
 }
 
 // EtcdInputs are the inputs of the etcd member that a configuration means.
 func EtcdInputs(cfg config.Config, paths config.Paths) etcd.Inputs {
 	server, peer := pki.FilesOf(paths, pki.EtcdServer), pki.FilesOf(paths, pki.EtcdPeer)
+	var address netip.Addr
+	if len(cfg.Node.IPs) > 0 {
+		address = cfg.Node.IPs[0]
+	}
 	return etcd.Inputs{
 		Name:       cfg.Node.Name,
+		Address:    address,
 		Dir:        paths.Etcd,
 		HTTPSocket: filepath.Join(paths.RunDir, "etcd-http.sock"),
 		ClientPort: etcd.DefaultClientPort,
@@ -94,6 +104,30 @@ func (d *Datastore) Name() string { return d.name }
 
 // Endpoint is how to reach the datastore, known before it runs.
 func (d *Datastore) Endpoint() Endpoint { return d.endpoint }
+
+// Balanced says whether this server has joined others: what it asks etcd goes
+// through a balancer at Endpoint, for its own member may be none that answers.
+func (d *Datastore) Balanced() bool { return d.balanced }
+
+// Client returns a new client, which the caller closes.
+func (d *Datastore) Client() (*clientv3.Client, error) { return d.endpoint.Client() }
+
+// ClientURLs are where the members of etcd serve clients on other machines.
+func (d *Datastore) ClientURLs(ctx context.Context) ([]string, error) {
+	client, err := d.readyClient()
+	if err != nil {
+		return nil, err
+	}
+	list, err := client.MemberList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list etcd's members: %w", err)
+	}
+	var urls []string
+	for _, m := range list.Members {
+		urls = append(urls, m.ClientURLs...)
+	}
+	return urls, nil
+}
 
 // Run opens the datastore and serves it until ctx ends.
 func (d *Datastore) Run(ctx context.Context) error {

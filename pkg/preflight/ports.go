@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore"
+	"github.com/kelp-project/kelp/pkg/datastore/etcd"
 )
 
 // port is one that kelp listens on.
@@ -60,8 +62,10 @@ func ports(cfg config.Config, role Role) []port {
 		{moved(10257, a.ControllerManager, "secure-port"), loopback, "kube-controller-manager", "set its secure-port in args.controllerManager"},
 		{moved(10259, a.Scheduler, "secure-port"), loopback, "kube-scheduler", "set its secure-port in args.scheduler"},
 	}
-	if cfg.Datastore.Kind == config.DatastoreEtcd {
-		list = append(list, port{2379, loopback, "etcd", ""}, port{2380, loopback, "etcd", ""})
+	if datastore.Kind(cfg) == config.DatastoreEtcd {
+		everywhere := netip.IPv4Unspecified()
+		list = append(list, port{etcd.DefaultClientPort, everywhere, "etcd", ""}, port{etcd.DefaultPeerPort, everywhere, "etcd", ""},
+			port{etcd.BalancerPort, loopback, "the balancer over etcd's members", ""})
 	}
 	if !cfg.Components.DisableAgent {
 		list = append(list, nodePorts(a)...)

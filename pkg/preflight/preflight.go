@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore"
 	"github.com/kelp-project/kelp/pkg/datastore/kine"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
@@ -94,7 +95,7 @@ func look(cfg config.Config, role Role) Report {
 
 // checkDatabase looks at SQLite's file where it is in use.
 func checkDatabase(cfg config.Config) []Finding {
-	if cfg.Datastore.Kind == config.DatastoreEtcd {
+	if datastore.Kind(cfg) == config.DatastoreEtcd {
 		return nil
 	}
 	file := cfg.Paths().SQLiteFile

@@ -1,8 +1,13 @@
 package etcd
 
 import (
-	"fmt"
+	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.etcd.io/etcd/server/v3/embed"
 
 	"github.com/kelp-project/kelp/pkg/args"
 )
@@ -14,9 +19,18 @@ type Inputs struct {
 	HTTPSocket string // path of the socket for metrics and health
 	ClientPort uint16
 	PeerPort   uint16
-	Server     TLS // for clients
-	Peer       TLS // for other members
-	User       []string
+	// Address is where other servers reach this one; without it the member is
+	// alone on loopback.
+	Address netip.Addr
+	// Others are the peer URLs of the members that were there when this one was
+	// added to them, by name. Without any it begins a cluster.
+	Others map[string]string
+	// Members makes a client of the members that a new one joins; nil for one
+	// that begins a cluster.
+	Members func() (*clientv3.Client, error)
+	Server  TLS // for clients
+	Peer    TLS // for other members
+	User    []string
 }
 
 // TLS is the files of one certificate and of the authority that clients'
@@ -29,23 +43,69 @@ const (
 	DefaultPeerPort   = 2380
 )
 
-// A member alone leads as soon as it has waited out its election timeout.
-// Raft fast-forwards the clock of a single member to one tick before that
-// and then waits one to five ticks more, chosen at random: 20 to 100 ms.
+// BalancerPort is where a server that has joined others reaches the voters, on
+// loopback.
+const BalancerPort = 2383
+
+// etcd's own pace, which is for disks and networks of every kind. All members
+// of a cluster have to have the same, so one that is alone has it, too: it
+// leads after one to ten heartbeats, chosen at random.
 const (
-	heartbeatMillis = 20
-	electionMillis  = 100
+	heartbeatMillis = 100
+	electionMillis  = 1000
 )
+
+// maxLearners is how many servers may join at the same time, or stand by.
+const maxLearners = 16
 
 // quotaBytes is the size at which etcd refuses writes: 8 GiB is the most
 // that etcd's authors suggest, and its default of 2 is reached by accident.
 const quotaBytes = 8 << 30
 
-// ClientURL is where clients connect.
-func (in Inputs) ClientURL() string { return fmt.Sprintf("https://127.0.0.1:%d", in.ClientPort) }
+// ClientURL is where clients on this machine connect.
+func (in Inputs) ClientURL() string { return address(loopback, in.ClientPort) }
 
-// PeerURL is where other members would connect.
-func (in Inputs) PeerURL() string { return fmt.Sprintf("https://127.0.0.1:%d", in.PeerPort) }
+// ClientURLs are all addresses where clients connect.
+func (in Inputs) ClientURLs() []string {
+	if in.Address.IsValid() {
+		return []string{in.ClientURL(), address(in.Address, in.ClientPort)}
+	}
+	return []string{in.ClientURL()}
+}
+
+// advertised is where clients on other machines connect.
+func (in Inputs) advertised() string { return in.ClientURLs()[len(in.ClientURLs())-1] }
+
+// PeerURL is where other members connect.
+func (in Inputs) PeerURL() string {
+	if in.Address.IsValid() {
+		return address(in.Address, in.PeerPort)
+	}
+	return address(loopback, in.PeerPort)
+}
+
+var loopback = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+
+func address(host netip.Addr, port uint16) string {
+	return "https://" + netip.AddrPortFrom(host, port).String()
+}
+
+// initialCluster are all members, as etcd wants to be told.
+func (in Inputs) initialCluster() string {
+	members := []string{in.Name + "=" + in.PeerURL()}
+	for name, url := range in.Others {
+		members = append(members, name+"="+url)
+	}
+	slices.Sort(members)
+	return strings.Join(members, ",")
+}
+
+func (in Inputs) initialState() string {
+	if len(in.Others) > 0 {
+		return embed.ClusterStateFlagExisting
+	}
+	return embed.ClusterStateFlagNew
+}
 
 // HTTPURL is where metrics and health are.
 func (in Inputs) HTTPURL() string { return "unix://" + in.HTTPSocket }
@@ -56,13 +116,13 @@ func Args(in Inputs) *args.Set {
 	const fixed = "kelp alone decides this"
 	s.Owned("name", in.Name, "set node.name instead")
 	s.Owned("data-dir", in.Dir, "set dataDir instead")
-	s.Owned("listen-client-urls", in.ClientURL(), fixed)
-	s.Owned("advertise-client-urls", in.ClientURL(), fixed)
+	s.Owned("listen-client-urls", strings.Join(in.ClientURLs(), ","), fixed)
+	s.Owned("advertise-client-urls", in.advertised(), fixed)
 	s.Owned("listen-peer-urls", in.PeerURL(), fixed)
 	s.Owned("initial-advertise-peer-urls", in.PeerURL(), fixed)
 	s.Owned("listen-client-http-urls", in.HTTPURL(), fixed)
-	s.Owned("initial-cluster", in.Name+"="+in.PeerURL(), fixed)
-	s.Owned("initial-cluster-state", "new", fixed)
+	s.Owned("initial-cluster", in.initialCluster(), fixed)
+	s.Owned("initial-cluster-state", in.initialState(), fixed)
 	s.Owned("cert-file", in.Server.Cert, fixed)
 	s.Owned("key-file", in.Server.Key, fixed)
 	s.Owned("trusted-ca-file", in.Server.CA, fixed)
@@ -73,6 +133,7 @@ func Args(in Inputs) *args.Set {
 	s.Owned("peer-client-cert-auth", "true", fixed)
 	s.Default("heartbeat-interval", strconv.Itoa(heartbeatMillis))
 	s.Default("election-timeout", strconv.Itoa(electionMillis))
+	s.Default("max-learners", strconv.Itoa(maxLearners))
 	s.Default("quota-backend-bytes", strconv.Itoa(quotaBytes))
 	s.Default("enable-grpc-gateway", "false")   // JSON for people: the API is for that
 	s.Default("auto-compaction-retention", "0") // the API compacts every five minutes

@@ -58,16 +58,19 @@ func embedConfig(in Inputs, core zapcore.Core) (*embed.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	for urls, text := range map[*[]url.URL]string{
-		&cfg.ListenClientUrls: in.ClientURL(), &cfg.AdvertiseClientUrls: in.ClientURL(),
-		&cfg.ListenPeerUrls: in.PeerURL(), &cfg.AdvertisePeerUrls: in.PeerURL(),
-		&cfg.ListenClientHttpUrls: in.HTTPURL(),
+	for urls, texts := range map[*[]url.URL][]string{
+		&cfg.ListenClientUrls: in.ClientURLs(), &cfg.AdvertiseClientUrls: {in.advertised()},
+		&cfg.ListenPeerUrls: {in.PeerURL()}, &cfg.AdvertisePeerUrls: {in.PeerURL()},
+		&cfg.ListenClientHttpUrls: {in.HTTPURL()},
 	} {
-		u, err := url.Parse(text)
-		if err != nil {
-			return nil, fmt.Errorf("parse address of etcd: %w", err)
+		*urls = nil
+		for _, text := range texts {
+			u, err := url.Parse(text)
+			if err != nil {
+				return nil, fmt.Errorf("parse address of etcd: %w", err)
+			}
+			*urls = append(*urls, *u)
 		}
-		*urls = []url.URL{*u}
 	}
 	if suites := flags.Lookup("cipher-suites").Value.String(); suites != "" {
 		cfg.CipherSuites = strings.Split(suites, ",")
@@ -75,7 +78,7 @@ func embedConfig(in Inputs, core zapcore.Core) (*embed.Config, error) {
 	if _, err := fmt.Sscan(flags.Lookup("max-concurrent-streams").Value.String(), &cfg.MaxConcurrentStreams); err != nil {
 		return nil, fmt.Errorf("etcd argument max-concurrent-streams: %w", err)
 	}
-	cfg.ClusterState = embed.ClusterStateFlagNew
+	cfg.ClusterState = in.initialState()
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core))
 	return cfg, nil
 }

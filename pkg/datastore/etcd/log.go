@@ -2,6 +2,8 @@ package etcd
 
 import (
 	"context"
+	"strings"
+	"sync/atomic"
 
 	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
@@ -11,9 +13,13 @@ import (
 // logCore writes etcd's lines to the log of a context. What etcd calls info
 // is debug to kelp: fifty lines at each start that say that all is well.
 type logCore struct {
-	ctx    context.Context
-	fields []zapcore.Field
+	ctx     context.Context
+	fields  []zapcore.Field
+	removed *atomic.Bool // set by the line that says so: nothing else tells
 }
+
+// removedText is what etcd says of a member that others have removed.
+const removedText = "permanently removed from the cluster"
 
 var _ zapcore.Core = (*logCore)(nil)
 
@@ -24,7 +30,7 @@ func (c *logCore) Enabled(level zapcore.Level) bool {
 
 // With returns a core that adds the fields to each line.
 func (c *logCore) With(fields []zapcore.Field) zapcore.Core {
-	return &logCore{ctx: c.ctx, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+	return &logCore{ctx: c.ctx, removed: c.removed, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
 }
 
 // Check adds this core to the entry if its level is enabled.
@@ -40,6 +46,9 @@ func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	encoder := zapcore.NewMapObjectEncoder()
 	for _, f := range append(c.fields[:len(c.fields):len(c.fields)], fields...) {
 		f.AddTo(encoder)
+	}
+	if text, _ := encoder.Fields["error"].(string); c.removed != nil && strings.Contains(text, removedText) {
+		c.removed.Store(true)
 	}
 	log.G(c.ctx).WithFields(encoder.Fields).Log(levelOf(entry.Level), entry.Message)
 	return nil

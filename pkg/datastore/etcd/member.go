@@ -7,10 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/log"
+	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/embed"
+	"go.etcd.io/etcd/server/v3/etcdserver"
+	"go.etcd.io/etcd/server/v3/storage/wal"
 	"google.golang.org/grpc"
 )
 
@@ -30,11 +34,19 @@ func (m *Member) URL() string { return m.in.ClientURL() }
 // Run serves until ctx ends or etcd stops by itself, which is an error. When
 // it returns all files and ports are closed.
 func (m *Member) Run(ctx context.Context) error {
-	cfg, err := embedConfig(m.in, &logCore{ctx: ctx})
+	if m.in.Members != nil && !Exists(m.in.Dir) {
+		return m.enterAndRun(ctx)
+	}
+	return m.serve(ctx, m.in)
+}
+
+func (m *Member) serve(ctx context.Context, in Inputs) error {
+	var removed atomic.Bool
+	cfg, err := embedConfig(in, &logCore{ctx: ctx, removed: &removed})
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{m.in.Dir, filepath.Dir(m.in.HTTPSocket)} {
+	for _, dir := range []string{in.Dir, filepath.Dir(in.HTTPSocket)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make directory of etcd: %w", err)
 		}
@@ -43,10 +55,10 @@ func (m *Member) Run(ctx context.Context) error {
 	cfg.ServiceRegister = servers.add
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
-		return fmt.Errorf("start etcd in %s: %w", m.in.Dir, err)
+		return fmt.Errorf("start etcd in %s: %w", in.Dir, err)
 	}
 	defer servers.stop(etcd)
-	log.G(ctx).WithField("path", m.in.Dir).Debug("serving the etcd datastore")
+	log.G(ctx).WithField("path", in.Dir).Debug("serving the etcd datastore")
 
 	select {
 	case <-ctx.Done():
@@ -54,8 +66,26 @@ func (m *Member) Run(ctx context.Context) error {
 	case err := <-etcd.Err():
 		return fmt.Errorf("serve etcd: %w", err)
 	case <-etcd.Server.StopNotify():
+		if removed.Load() || gone(etcd.Server) {
+			return ErrRemoved
+		}
 		return errors.New("etcd stopped by itself")
 	}
+}
+
+// ErrRemoved is returned by a member that the others have removed.
+var ErrRemoved = errors.New("this server's etcd member has been removed from the cluster")
+
+// gone says whether a member knows by itself that it was removed.
+func gone(s *etcdserver.EtcdServer) bool {
+	c, ok := s.Cluster().(interface{ IsIDRemoved(id types.ID) bool })
+	return ok && c.IsIDRemoved(s.MemberID())
+}
+
+// Exists says whether a directory holds a member's data, and not only the
+// beginnings of a member that never came up.
+func Exists(dir string) bool {
+	return wal.Exist(filepath.Join(dir, "member", "wal"))
 }
 
 // grpcServers holds the servers that embed makes and does not show, so that

@@ -1,0 +1,75 @@
+package datastore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore/etcd"
+	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+)
+
+// Kind is the datastore that a server has: the one that its configuration
+// names, and for auto SQLite until it has been moved to etcd or has joined other
+// servers, which its disk tells.
+func Kind(cfg config.Config) config.DatastoreKind {
+	paths := cfg.Paths()
+	switch cfg.Datastore.Kind {
+	case config.DatastoreSQLite, config.DatastoreEtcd:
+		return cfg.Datastore.Kind
+	}
+	if exists(paths.Etcd) {
+		return config.DatastoreEtcd
+	}
+	return config.DatastoreSQLite
+}
+
+// Check refuses a configuration whose datastore is not where the data is.
+func Check(cfg config.Config) error {
+	paths := cfg.Paths()
+	if cfg.Datastore.Kind == config.DatastoreSQLite && etcd.Exists(paths.Etcd) {
+		return fmt.Errorf("datastore.kind is sqlite, and this server's data is in etcd, in %s: set auto or etcd", paths.Etcd)
+	}
+	return nil
+}
+
+// Moving says whether the data has to be moved to etcd before the server
+// starts: the configuration names etcd and the data is in SQLite still, or the
+// move was asked for.
+func Moving(cfg config.Config) bool {
+	paths := cfg.Paths()
+	if etcd.Exists(paths.Etcd) || !exists(paths.SQLiteFile) {
+		return false
+	}
+	return cfg.Datastore.Kind == config.DatastoreEtcd || exists(paths.MoveToEtcd)
+}
+
+// pause is how long a server does not try again after a move that failed:
+// each try costs a restart.
+const pause = 10 * time.Minute
+
+// AskToMove notes that the server's next start is to move its data to etcd.
+// It refuses where the configuration wants SQLite, and for a while after a move
+// that has failed, with the reason.
+func AskToMove(cfg config.Config, now time.Time) error {
+	paths := cfg.Paths()
+	if cfg.Datastore.Kind == config.DatastoreSQLite {
+		return fmt.Errorf("its datastore is SQLite, by its configuration: no other server can join until datastore.kind is auto or etcd")
+	}
+	failed := failure(paths)
+	if info, err := os.Stat(failed); err == nil && now.Sub(info.ModTime()) < pause {
+		reason, _ := os.ReadFile(failed) // without it there is no reason to tell
+		return fmt.Errorf("its move to etcd has failed and is tried again after %s: %s", info.ModTime().Add(pause).Format(time.TimeOnly), reason)
+	}
+	return atomicfile.Write(paths.MoveToEtcd, []byte(now.UTC().Format(time.RFC3339)+"\n"), 0o600)
+}
+
+// failure is the file with the reason of a move that failed.
+func failure(paths config.Paths) string { return paths.MoveToEtcd + ".failed" }
+
+func exists(path string) bool {
+	_, err := os.Stat(filepath.Clean(path))
+	return err == nil
+}

@@ -1,0 +1,119 @@
+package voters
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/log"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const (
+	// every is how often the members are looked at: a third server makes the
+	// cluster highly available within it.
+	every = 3 * time.Second
+	// stepTimeout bounds one change of the membership.
+	stepTimeout = 10 * time.Second
+)
+
+// Options are what Voters is made from.
+type Options struct {
+	// Connect makes a client of the cluster.
+	Connect func() (*clientv3.Client, error)
+	// Bound returns the nodes whose names belong to a machine.
+	Bound func(context.Context) (map[string]bool, error)
+	// Grace is how long a voter may be away before it is replaced.
+	Grace time.Duration
+}
+
+// Voters keeps the number of voters odd. Run it on one server only.
+type Voters struct {
+	opts Options
+	seen map[uint64]time.Time // when a member was last reached, or first missed
+	said map[uint64]string    // problems that were logged
+}
+
+// New returns Voters that has looked at nothing yet.
+func New(opts Options) *Voters { return &Voters{opts: opts} }
+
+// Run looks and acts until ctx ends.
+func (v *Voters) Run(ctx context.Context) error {
+	client, err := v.opts.Connect()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	v.seen, v.said = map[uint64]time.Time{}, map[uint64]string{}
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if err := v.look(ctx, client); err != nil && ctx.Err() == nil {
+			log.G(ctx).WithError(err).WithField("next", every).Warn("etcd's members were not looked at")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (v *Voters) look(ctx context.Context, client *clientv3.Client) error {
+	members, err := Observe(ctx, client)
+	if err != nil {
+		return err
+	}
+	bound, err := v.opts.Bound(ctx)
+	if err != nil {
+		return err
+	}
+	now := time.Now()
+	for i := range members {
+		m := &members[i]
+		m.Unbound = m.Name != "" && !bound[m.Name]
+		if last, known := v.seen[m.ID]; m.Reachable || !known {
+			v.seen[m.ID] = now
+		} else {
+			m.Away = now.Sub(last)
+		}
+		v.tell(ctx, *m)
+	}
+	for _, a := range Decide(members, v.opts.Grace) {
+		if err := act(ctx, client, a); err != nil {
+			return fmt.Errorf("%s: %w", a, err)
+		}
+		log.G(ctx).WithField("member", a.Member.Name).WithField("reason", a.Reason).Info(string(a.Verb) + "d an etcd member")
+	}
+	return nil
+}
+
+// tell logs a member's problem when it is another one than before.
+func (v *Voters) tell(ctx context.Context, m Member) {
+	problem := m.Problem
+	if problem == "" && m.Learner && m.Behind > caughtUp {
+		problem = fmt.Sprintf("is %d entries behind and cannot be promoted yet", m.Behind)
+	}
+	if problem == v.said[m.ID] {
+		return
+	}
+	v.said[m.ID] = problem
+	if problem != "" {
+		log.G(ctx).WithField("member", m.Name).WithField("reason", problem).Warn("an etcd member is not well")
+		return
+	}
+	log.G(ctx).WithField("member", m.Name).Info("an etcd member is well again")
+}
+
+func act(ctx context.Context, client *clientv3.Client, a Action) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
+	defer cancel()
+	var err error
+	switch a.Verb {
+	case Promote:
+		_, err = client.MemberPromote(ctx, a.Member.ID)
+	case Remove:
+		_, err = client.MemberRemove(ctx, a.Member.ID)
+	}
+	return err
+}
