@@ -13,7 +13,7 @@ import (
 
 // ranks are the packages by rank: one may import lower ranks only.
 var ranks = [][]string{
-	{"pkg/config", "pkg/supervisor", "pkg/args", "pkg/balancer", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests"},
+	{"pkg/config", "pkg/supervisor", "pkg/args", "pkg/balancer", "pkg/leader", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests"},
 	{"pkg/pki", "pkg/images"},
 	{"pkg/token"},
 	{"pkg/join", "pkg/datastore", "pkg/control", "pkg/front", "pkg/node", "pkg/deploy", "pkg/servicelb"},
@@ -31,6 +31,7 @@ var lower = map[string][]string{
 	"pkg/config":     {"pkg/internal"},
 	"pkg/args":       {"pkg/internal"},
 	"pkg/balancer":   {"pkg/internal"},
+	"pkg/leader":     {"pkg/internal"},
 }
 
 // rankOf returns a package's rank and its family, the folder that has it.
