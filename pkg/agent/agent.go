@@ -89,19 +89,8 @@ func settle(ctx context.Context, member *join.Member, loaded config.Config, orig
 	if err != nil {
 		return loaded, cluster, err
 	}
-	cfg, err := loaded.WithCluster(cluster.Settings, origins)
-	if err != nil {
-		return cfg, cluster, err
-	}
-	host, err := config.HostOf()
-	if err != nil {
-		return cfg, cluster, err
-	}
-	completed, incomplete := cfg.Complete(host)
-	if err := completed.Validate(origins.WithMachine(cfg, completed)); err != nil {
-		return cfg, cluster, err
-	}
-	return completed, cluster, incomplete
+	cfg, err := cluster.Settle(loaded, origins)
+	return cfg, cluster, err
 }
 
 // The names of the components, as kelp status shows them.

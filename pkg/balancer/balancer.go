@@ -116,7 +116,7 @@ func (b *Balancer) replace(addresses []string) []net.Conn {
 		case i >= 0:
 			kept = append(kept, b.servers[i])
 		default:
-			kept = append(kept, &server{address: a, conns: map[net.Conn]struct{}{}})
+			kept = append(kept, b.server(a))
 		}
 	}
 	var lost []net.Conn
@@ -127,6 +127,16 @@ func (b *Balancer) replace(addresses []string) []net.Conn {
 	}
 	b.servers = kept
 	return lost
+}
+
+// server returns a new one. The preferred one has to answer before it is used
+// ahead of others, which are there already.
+func (b *Balancer) server(address string) *server {
+	s := &server{address: address, conns: map[net.Conn]struct{}{}}
+	if address == b.opts.Prefer {
+		s.failed = failures
+	}
+	return s
 }
 
 // take returns and forgets a server's connections.
@@ -145,10 +155,18 @@ func closeAll(conns []net.Conn) {
 	}
 }
 
-// Ready is nil when the balancer listens and a server is well.
-func (b *Balancer) Ready(context.Context) error {
+// Listening is nil when connections are accepted.
+func (b *Balancer) Listening(context.Context) error {
 	if b.address.Load() == nil {
 		return errors.New("the balancer does not listen yet")
+	}
+	return nil
+}
+
+// Ready is nil when the balancer listens and a server is well.
+func (b *Balancer) Ready(ctx context.Context) error {
+	if err := b.Listening(ctx); err != nil {
+		return err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -8,6 +10,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/join"
 )
 
 const configFlag = "config"
@@ -56,6 +59,15 @@ func buildConfig(opts config.LoadOptions) (config.Config, config.Origins, error)
 	loaded, origins, err := config.Load(opts)
 	if err != nil {
 		return loaded, origins, &loadError{err}
+	}
+	// A machine that has joined has the cluster's settings, too. Whoever may not
+	// read them sees the machine's own.
+	cluster, known, err := join.Remembered(loaded.Paths())
+	if known {
+		loaded, err = loaded.WithCluster(cluster.Settings, origins)
+	}
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		return loaded, origins, err
 	}
 	host, err := config.HostOf()
 	if err != nil {

@@ -1,8 +1,12 @@
 package cli
 
 import (
+	"os"
+
 	"github.com/urfave/cli/v2"
 
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/join"
 	"github.com/kelp-project/kelp/pkg/process"
 	"github.com/kelp-project/kelp/pkg/server"
 )
@@ -13,13 +17,27 @@ func serverCommand() *cli.Command {
 		Usage: "run a server: the whole control plane, and this machine as a node",
 		Flags: ServerFlags(),
 		Action: func(c *cli.Context) error {
-			cfg, _, err := LoadConfig(c)
+			loaded, origins, err := config.Load(config.LoadOptions{File: configFile(c), Env: os.Environ(), Flags: givenFlags(c)})
 			if err != nil {
 				return err
 			}
-			ctx, cancel := process.Setup(cfg.Log, cfg.Debug)
+			joining := loaded.Server != "" && !join.Joined(loaded)
+			if !joining { // what is wrong is said before anything is set up
+				if loaded, _, err = LoadConfig(c); err != nil {
+					return err
+				}
+			}
+			ctx, cancel := process.Setup(loaded.Log, loaded.Debug)
 			defer cancel()
-			return server.Run(ctx, cfg)
+			if joining {
+				if done, err := server.Join(ctx, loaded, origins); err != nil || !done {
+					return err
+				}
+				if loaded, _, err = LoadConfig(c); err != nil {
+					return err
+				}
+			}
+			return server.Run(ctx, loaded)
 		},
 	}
 }

@@ -21,6 +21,7 @@ import (
 // who has asked: with a token, or as a node that has joined.
 type who struct {
 	record token.Record
+	secret string // of the token
 	node   string
 }
 
@@ -55,7 +56,7 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, client kuber
 	if err != nil {
 		return who{}, err
 	}
-	return who{record: record}, nil
+	return who{record: record, secret: t.Secret}, nil
 }
 
 // find looks a token up and checks it. A secret alone may be that of the

@@ -100,6 +100,12 @@ func (c *Client) Node(ctx context.Context, want NodeRequest) (NodeResponse, erro
 	return answer, c.do(ctx, http.MethodPost, nodePath, want, &answer)
 }
 
+// Peer asks for what a server of the cluster needs.
+func (c *Client) Peer(ctx context.Context, want PeerRequest) (PeerResponse, error) {
+	var answer PeerResponse
+	return answer, c.do(ctx, http.MethodPost, peerPath, want, &answer)
+}
+
 func (c *Client) do(ctx context.Context, method, path string, body, answer any) error {
 	text, err := json.Marshal(body)
 	if err != nil {

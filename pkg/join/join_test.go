@@ -37,6 +37,7 @@ type hub struct {
 	mu   sync.Mutex
 	seen bytes.Buffer // every answer
 	asks int          // requests below /v1-kelp/
+	grow error        // what the hub says of another server
 }
 
 func testConfig(t *testing.T, name, address string) config.Config {
@@ -73,7 +74,7 @@ func newHub(t *testing.T) *hub {
 	if err := token.Publish(t.Context(), h.cfg, h.tokens, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	s := NewServer(h.cfg, engine)
+	s := NewServer(h.cfg, engine, func(context.Context) error { return h.grow })
 	s.client.Set(h.api)
 	mux := http.NewServeMux()
 	s.Register(mux.Handle)

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/containerd/log"
@@ -242,7 +243,7 @@ func (m *Member) remember(answer Cluster) error {
 
 func (m *Member) remembered() (c Cluster, known bool, err error) {
 	text, err := os.ReadFile(m.paths.ClusterFile)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return Cluster{}, false, nil
 	}
 	if err == nil {
@@ -262,6 +263,9 @@ func (m *Member) secret() (string, error) {
 		return string(text), nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("read the machine's own secret: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(m.paths.NodeSecret), 0o700); err != nil {
+		return "", fmt.Errorf("make directory of the machine's own secret: %w", err)
 	}
 	secret := rand.Text()
 	if err := atomicfile.Write(m.paths.NodeSecret, []byte(secret), 0o600); err != nil {

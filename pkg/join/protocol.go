@@ -8,6 +8,7 @@ import (
 const (
 	clusterPath = "/v1-kelp/cluster"
 	nodePath    = "/v1-kelp/node"
+	peerPath    = "/v1-kelp/server"
 )
 
 // Cluster is what a machine needs to know of the cluster. What is sent is
@@ -36,6 +37,22 @@ type NodeRequest struct {
 type NodeResponse struct {
 	// Certificates are PEM chains, by the certificate's name in package pki.
 	Certificates map[string]string `json:"certificates"`
+}
+
+// PeerRequest asks for what a server of the cluster needs.
+type PeerRequest struct {
+	Name string       `json:"name"`
+	IPs  []netip.Addr `json:"ips"`
+	// Secret proves that it is the machine that first had the name.
+	Secret string `json:"secret"`
+	// Kubernetes is the version that the server has.
+	Kubernetes string `json:"kubernetes"`
+}
+
+// PeerResponse is the answer.
+type PeerResponse struct {
+	// Sealed are the cluster's keys, encrypted with the token's secret.
+	Sealed []byte `json:"sealed"`
 }
 
 // problem is an error with its HTTP status. Its text goes to the joiner.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
 	"github.com/kelp-project/kelp/pkg/version"
@@ -34,17 +35,20 @@ type Server struct {
 	client *latest.Value[kubernetes.Interface]
 	limits *limits
 	now    func() time.Time
+	grow   func(context.Context) error
 }
 
-// NewServer returns a server that answers as soon as Run has its client.
-func NewServer(cfg config.Config, engine *pki.Engine) *Server {
-	return &Server{cfg: cfg, engine: engine, client: latest.New[kubernetes.Interface](), limits: newLimits(), now: time.Now}
+// NewServer returns a server that answers as soon as Run has its client. Grow
+// says whether another server can be taken: nil, a BusyError or a RefusalError.
+func NewServer(cfg config.Config, engine *pki.Engine, grow func(context.Context) error) *Server {
+	return &Server{cfg: cfg, engine: engine, client: latest.New[kubernetes.Interface](), limits: newLimits(), now: time.Now, grow: grow}
 }
 
 // Register registers the handlers.
 func (s *Server) Register(handle func(pattern string, handler http.Handler)) {
 	handle("GET "+clusterPath, s.answer(s.cluster))
 	handle("POST "+nodePath, s.answer(s.node))
+	handle("POST "+peerPath, s.answer(s.peer))
 }
 
 // Ready is nil when requests are answered.
@@ -73,8 +77,23 @@ func (s *Server) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	if err := s.own(ctx, client); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
 	s.client.Set(client)
 	return release(ctx, client)
+}
+
+// own binds this server's name to this machine, as every other node's is to its.
+func (s *Server) own(ctx context.Context, client kubernetes.Interface) error {
+	secret, err := (&Member{paths: s.cfg.Paths()}).secret()
+	if err != nil {
+		return err
+	}
+	return poll.Forever(ctx, func(ctx context.Context) error { return bind(ctx, client, s.cfg.Node.Name, secret, true, s.now()) })
 }
 
 // request is one that is being answered.
@@ -184,15 +203,23 @@ func (s *Server) node(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, &problem{http.StatusBadRequest, err.Error()}
 	}
-	if r.who.record.Once {
-		// After everything that could be refused, before the answer.
-		if err := token.NewStore(r.client).Use(ctx, r.who.record.ID, s.now()); errors.Is(err, token.ErrUsed) {
-			return nil, &problem{http.StatusUnauthorized, refusal(err)}
-		} else if err != nil {
-			return nil, err
-		}
+	if err := s.spend(ctx, r); err != nil {
+		return nil, err
 	}
 	return NodeResponse{Certificates: signed}, nil
+}
+
+// spend notes the use of a token that is good once: after everything that could
+// be refused, before the answer.
+func (s *Server) spend(ctx context.Context, r request) error {
+	if !r.who.record.Once {
+		return nil
+	}
+	err := token.NewStore(r.client).Use(ctx, r.who.record.ID, s.now())
+	if errors.Is(err, token.ErrUsed) {
+		return &problem{http.StatusUnauthorized, refusal(err)}
+	}
+	return err
 }
 
 // table is what the certificates of another machine say: nothing of loopback,

@@ -2,16 +2,21 @@ package server
 
 import (
 	"context"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/control/apiserver"
 	"github.com/kelp-project/kelp/pkg/control/controllermanager"
 	"github.com/kelp-project/kelp/pkg/control/scheduler"
 	"github.com/kelp-project/kelp/pkg/datastore"
+	"github.com/kelp-project/kelp/pkg/datastore/voters"
 	"github.com/kelp-project/kelp/pkg/deploy"
 	"github.com/kelp-project/kelp/pkg/front"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
 	"github.com/kelp-project/kelp/pkg/join"
+	"github.com/kelp-project/kelp/pkg/leader"
 	"github.com/kelp-project/kelp/pkg/node"
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/pki"
@@ -34,13 +39,18 @@ const (
 	deployName        = "deploy"
 	serviceLB         = "servicelb"
 	joinName          = "join"
+	leaderName        = "leader"
+	votersName        = "voters"
+	balancerName      = "etcd-balancer"
+	membersName       = "etcd-members"
 	roleName          = "role"
 	accountName       = "account"
 )
 
 // Components lists what a server runs. The node part is
-// nil where the agent is disabled.
-func Components(cfg config.Config, n *node.Node) []supervisor.Component {
+// nil where the agent is disabled. Restart ends the process so that it starts
+// anew.
+func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.Component, error) {
 	paths := cfg.Paths()
 	engine := pki.New(cfg)
 	ds := datastore.New(cfg)
@@ -49,24 +59,30 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 	inputs.Publish = func(a apiserver.API) { serving.Set(front.API(a)) }
 	apiServer := apiserver.New(cfg, inputs)
 	listen := front.New(front.OptionsFor(cfg, paths, serving))
-	joins := join.NewServer(cfg, engine)
+	joins := join.NewServer(cfg, engine, grow(cfg, restart))
 	joins.Register(listen.Handle)
+	between, err := balanced(cfg, ds)
+	if err != nil {
+		return nil, err
+	}
 	list := []supervisor.Component{
 		{Name: certificates, Once: true, Run: engine.Ensure},
 		{Name: renewal, After: []string{certificates}, Run: engine.Run},
 		{Name: tokenName, After: []string{certificates}, Once: true, Run: func(context.Context) error { return token.Ensure(cfg) }},
-		{Name: store, After: []string{certificates}, Run: ds.Run, Ready: ds.Ready},
-		{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
-		{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
-		{Name: joinName, After: []string{api, tokenName}, Run: joins.Run, Ready: joins.Ready},
 	}
-	list = append(list, control(cfg)...)
-	list = append(list, nodeIPAM(cfg, apiServer.Serving))
+	list = append(list, between...)
+	list = append(list,
+		supervisor.Component{Name: store, After: after(between, certificates), Run: noteRemoval(cfg, ds.Run), Ready: ds.Ready},
+		supervisor.Component{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
+		supervisor.Component{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
+		supervisor.Component{Name: joinName, After: []string{api, tokenName}, Run: joins.Run, Ready: joins.Ready},
+	)
+	list = append(list, once(cfg, ds, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {
 		for _, name := range append(nodepart.Names(), roleName, accountName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
 		}
-		return nodepart.WithMemory(list)
+		return nodepart.WithMemory(list), nil
 	}
 	// The node part needs an API server that answers, but not one that has
 	// finished everything it does at its start.
@@ -76,7 +92,33 @@ func Components(cfg config.Config, n *node.Node) []supervisor.Component {
 		supervisor.Component{Name: roleName, After: []string{nodepart.Kubelet}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
 		supervisor.Component{Name: accountName, After: []string{certificates}, Run: nodepart.When(apiServer.Serving, pods.Run), Ready: pods.Ready},
 	)
-	return nodepart.WithMemory(list)
+	return nodepart.WithMemory(list), nil
+}
+
+// once is what runs on one server of the cluster: everywhere on SQLite, where
+// there is no other, and elsewhere on the one that has the lease.
+func once(cfg config.Config, ds *datastore.Datastore, serving func(context.Context) error) []supervisor.Component {
+	list := append(control(cfg), nodeIPAM(cfg, serving))
+	if datastore.Kind(cfg) != config.DatastoreEtcd {
+		return append(list, supervisor.Skipped(leaderName, "there is one server"))
+	}
+	connect := func() (kubernetes.Interface, error) { return kelpClient(cfg) }
+	elected := leader.New(cfg.Node.Name, connect)
+	keeper := voters.New(voters.Options{Connect: ds.Client, Grace: time.Duration(cfg.Datastore.VoterGrace), Bound: func(ctx context.Context) (map[string]bool, error) {
+		client, err := connect()
+		if err != nil {
+			return nil, err
+		}
+		return join.Bound(ctx, client)
+	}})
+	list = append(list, supervisor.Component{Name: votersName, After: []string{api}, Run: keeper.Run})
+	for i, c := range list {
+		if c.Skip == "" {
+			list[i].Run, list[i].Ready = elected.Only(c.Run, c.Ready)
+			list[i].After = append([]string{leaderName}, c.After...)
+		}
+	}
+	return append(list, supervisor.Component{Name: leaderName, After: []string{store, listener}, Run: nodepart.When(serving, elected.Run), Ready: elected.Ready})
 }
 
 func apiServerInputs(cfg config.Config, e datastore.Endpoint) apiserver.Inputs {

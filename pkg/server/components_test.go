@@ -2,6 +2,8 @@ package server
 
 import (
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -20,6 +22,21 @@ func testConfig(t *testing.T) config.Config {
 	return cfg
 }
 
+// joined makes a server of it that has joined others.
+func joined(t *testing.T, cfg *config.Config) {
+	t.Helper()
+	cfg.DataDir = t.TempDir()
+	paths := cfg.Paths()
+	for _, dir := range []string{filepath.Dir(paths.ClusterFile), paths.Etcd} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(paths.ClusterFile, []byte(`{"servers":["192.0.2.1:6443"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestStartOrder holds the order in which each mode starts: a change of it is
 // to be looked at.
 func TestStartOrder(t *testing.T) {
@@ -30,12 +47,17 @@ func TestStartOrder(t *testing.T) {
 		"no-agent":     func(c *config.Config) { c.Components.DisableAgent = true },
 		"own-cni":      func(c *config.Config) { c.Network.Backend = config.BackendNone },
 		"no-servicelb": func(c *config.Config) { c.Components.Disable = []string{"servicelb"} },
+		"joined":       func(c *config.Config) { joined(t, c) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(t)
 			change(&cfg)
-			order, err := supervisor.Order(Components(cfg, &node.Node{}))
+			components, err := Components(cfg, &node.Node{}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			order, err := supervisor.Order(components)
 			if err != nil {
 				t.Fatal(err)
 			}

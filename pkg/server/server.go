@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/log"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore"
 	"github.com/kelp-project/kelp/pkg/doctor"
 	"github.com/kelp-project/kelp/pkg/node"
 	"github.com/kelp-project/kelp/pkg/nodepart"
@@ -25,13 +27,22 @@ const startMemory = 224 << 20
 
 // Run runs a server until ctx ends or a component fails for good.
 func Run(ctx context.Context, cfg config.Config) error {
+	again, err := run(ctx, cfg)
+	if err == nil && again {
+		return process.Reexec()
+	}
+	return err
+}
+
+// run is Run, but says whether the process is to start anew.
+func run(ctx context.Context, cfg config.Config) (again bool, err error) {
 	part, report, err := prepare(ctx, cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	lock, err := preflight.Acquire(cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer lock.Release()
 	process.Hurry(startMemory, cfg.Debug)
@@ -42,23 +53,55 @@ func Run(ctx context.Context, cfg config.Config) error {
 			log.G(ctx).WithError(err).Error("a later start cannot tell which version wrote the data")
 		}
 	}}
-	s, err := supervisor.New(Components(cfg, part), supervisor.Options{Changed: told.changed})
+	if err := settleDatastore(ctx, cfg); err != nil || ctx.Err() != nil {
+		return false, errors.Join(err, process.Cause(ctx))
+	}
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	var restart atomic.Bool
+	components, err := Components(cfg, part, func() {
+		restart.Store(true)
+		stop()
+	})
 	if err != nil {
-		return err
+		return false, err
+	}
+	s, err := supervisor.New(components, supervisor.Options{Changed: told.changed})
+	if err != nil {
+		return false, err
 	}
 	status := doctor.NewServer(cfg, pki.ServerURL(cfg), s.Snapshot)
 	if err := status.Listen(ctx); err != nil {
-		return err
+		return false, err
 	}
 	defer status.Close()
-	if err := s.Run(ctx); err != nil {
-		return errors.Join(err, process.Cause(ctx))
+	if err := s.Run(inner); err != nil {
+		return false, errors.Join(err, process.Cause(ctx))
 	}
-	return process.Cause(ctx)
+	return restart.Load() && ctx.Err() == nil, process.Cause(ctx)
+}
+
+// settleDatastore moves the data to etcd where that is due, and sets aside what
+// a move has left.
+func settleDatastore(ctx context.Context, cfg config.Config) error {
+	if datastore.Moving(cfg) {
+		// Its certificates are the ones that etcd's member needs.
+		if err := pki.New(cfg).Ensure(ctx); err != nil {
+			return err
+		}
+		process.NotifyStatus("moving the datastore from SQLite to etcd")
+		if err := datastore.Move(ctx, cfg); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return datastore.KeepSQLite(cfg, time.Now())
 }
 
 // prepare does all that can be refused, before anything is changed.
 func prepare(ctx context.Context, cfg config.Config) (*node.Node, preflight.Report, error) {
+	if err := errors.Join(checkRemoved(cfg), datastore.Check(cfg)); err != nil {
+		return nil, preflight.Report{}, err
+	}
 	report, err := preflight.Run(cfg, preflight.Server)
 	if err != nil {
 		return nil, report, err
