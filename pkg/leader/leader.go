@@ -66,8 +66,8 @@ func (l *Leader) Run(ctx context.Context) error {
 			},
 			LeaseDuration: duration, RenewDeadline: deadline, RetryPeriod: retry, ReleaseOnCancel: true, Name: name,
 			Callbacks: leaderelection.LeaderCallbacks{
-				OnStartedLeading: func(lease context.Context) { l.set(lease) },
-				OnStoppedLeading: func() { l.set(nil) },
+				OnStartedLeading: l.won,
+				OnStoppedLeading: l.lost,
 				OnNewLeader:      func(identity string) { l.saw(ctx, identity) },
 			},
 		})
@@ -82,10 +82,17 @@ func (l *Leader) Run(ctx context.Context) error {
 	return nil
 }
 
-func (l *Leader) set(lease context.Context) {
+func (l *Leader) won(lease context.Context) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lease = lease
+	l.wake()
+}
+
+func (l *Leader) lost() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lease = nil
 	l.wake()
 }
 

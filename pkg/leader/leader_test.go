@@ -99,7 +99,7 @@ func TestOnly(t *testing.T) {
 		t.Errorf("what runs elsewhere is not ready here: %v", err)
 	}
 	lease, lose := context.WithCancel(t.Context())
-	l.set(lease)
+	l.won(lease)
 	if err := well(t.Context()); !errors.Is(err, broken) {
 		t.Errorf("what runs here is not asked: %v", err)
 	}
@@ -117,7 +117,7 @@ func TestOnly(t *testing.T) {
 	go func() { ended <- only(ctx) }()
 	<-runs
 	lose()
-	l.set(t.Context())
+	l.won(t.Context())
 	<-runs
 	cancel()
 	if err := <-ended; err != nil {
