@@ -7,11 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -164,6 +167,9 @@ func (l *ledger) await(t *testing.T, limit time.Duration) {
 // check finds what was acknowledged and is lost, or older than it was.
 func (l *ledger) check(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
+	l.mu.Lock()
+	acked := maps.Clone(l.acked) // before the list: it has them all
+	l.mu.Unlock()
 	list, err := client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -172,18 +178,16 @@ func (l *ledger) check(t *testing.T, client kubernetes.Interface) {
 	for _, m := range list.Items {
 		have[m.Name] = m
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	lost := 0
-	for name, version := range l.acked {
+	for name, version := range acked {
 		if m := have[name]; m.Data["value"] != "2" || m.ResourceVersion != version {
 			lost++
 			t.Logf("%s was acknowledged as %s and is %q at %s", name, version, m.Data["value"], m.ResourceVersion)
 		}
 	}
-	t.Logf("%d acknowledged writes", len(l.acked))
+	t.Logf("%d acknowledged writes", len(acked))
 	if lost > 0 {
-		t.Fatalf("%d of %d acknowledged writes are lost", lost, len(l.acked))
+		t.Fatalf("%d of %d acknowledged writes are lost", lost, len(acked))
 	}
 }
 
@@ -226,4 +230,245 @@ func TestThreeServers(t *testing.T) {
 			t.Errorf("%s is not labelled as a server: %v", name, node.Labels)
 		}
 	}
+
+	c := &trio{servers: map[string]*server{"one": one, "two": two, "three": three}, leaf: leaf, ledger: l}
+	for _, fault := range []struct {
+		name string
+		test func(*testing.T)
+	}{
+		{"the leader is killed", c.leaderIsKilled},
+		{"a server is cut off", c.serverIsCutOff},
+		{"the majority is away", c.majorityIsAway},
+		{"the first server is replaced", c.firstIsReplaced},
+		{"a removed server stays out", c.removedStaysOut},
+		{"all start again", c.allStartAgain},
+	} {
+		if !t.Run(fault.name, fault.test) {
+			return // what comes after stands on it
+		}
+	}
+}
+
+// trio is what the faults are tried on.
+type trio struct {
+	servers map[string]*server
+	leaf    *server
+	ledger  *ledger
+}
+
+// leader is the server whose etcd member leads.
+func (c *trio) leader(t *testing.T) *server {
+	t.Helper()
+	var found *server
+	hosts.Eventually(t, soon, "an etcd member leads", func(ctx context.Context) error {
+		for _, s := range c.servers {
+			list, err := s.etcdMembers(ctx)
+			if err != nil {
+				return err
+			}
+			for _, m := range list {
+				if m.Leader {
+					found = c.servers[m.Name]
+					return nil
+				}
+			}
+		}
+		return errors.New("none does")
+	})
+	return found
+}
+
+// other is a server that is none of those.
+func (c *trio) other(not ...*server) *server {
+	for _, s := range c.servers {
+		if !slices.Contains(not, s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// pids are the processes of all servers.
+func (c *trio) pids(t *testing.T) map[string]string {
+	t.Helper()
+	pids := map[string]string{}
+	for name, s := range c.servers {
+		pids[name] = s.run(t, "systemctl show --property=MainPID --value kelp")
+	}
+	return pids
+}
+
+func (c *trio) leaderIsKilled(t *testing.T) {
+	leader := c.leader(t)
+	c.ledger.await(t, soon)
+	c.ledger.pause()
+	if err := leader.Kill9(t.Context(), "kelp"); err != nil {
+		t.Fatal(err)
+	}
+	c.ledger.await(t, 3*soon)
+	t.Logf("with %s killed, writes paused for %s", leader.Name, c.ledger.pause().Round(10*time.Millisecond))
+	leader.run(t, "systemctl reset-failed kelp")
+	leader.start(t)
+	leader.awaitVoters(t, 2*soon, 3, 0)
+}
+
+func (c *trio) serverIsCutOff(t *testing.T) {
+	before, leader := c.pids(t), c.leader(t)
+	for _, s := range []*server{leader, c.other(leader)} {
+		c.ledger.pause()
+		if err := lab.lab.Cut(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+		c.ledger.await(t, 3*soon)
+		t.Logf("with %s cut off, writes paused for %s", s.Name, c.ledger.pause().Round(10*time.Millisecond))
+		if err := lab.lab.Heal(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+		s.awaitVoters(t, 3*soon, 3, 0)
+	}
+	if diff := cmp.Diff(before, c.pids(t)); diff != "" {
+		t.Errorf("processes ended: %s", diff)
+	}
+}
+
+// stall is longer than any lease of Kubernetes'.
+const stall = 35 * time.Second
+
+func (c *trio) majorityIsAway(t *testing.T) {
+	before, leader := c.pids(t), c.leader(t)
+	second := c.other(leader)
+	c.ledger.await(t, soon)
+	for _, s := range []*server{leader, second} {
+		if err := lab.lab.Cut(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut := time.Now()
+	hosts.Eventually(t, 2*stall, "the servers have been apart for long enough", func(context.Context) error {
+		if time.Since(cut) < stall {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	for _, s := range []*server{leader, second} {
+		if err := lab.lab.Heal(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	healed := time.Now()
+	c.ledger.await(t, 4*soon)
+	t.Logf("writes are acknowledged %s after the servers were together again", time.Since(healed).Round(10*time.Millisecond))
+	leader.awaitVoters(t, 3*soon, 3, 0)
+	if diff := cmp.Diff(before, c.pids(t)); diff != "" {
+		t.Errorf("processes ended: %s", diff)
+	}
+	// What must run once runs again.
+	namespace := leader.namespace(t, "after-the-stall")
+	leader.apply(t, fmt.Sprintf(pinned, "ha-leaf", namespace))
+	leader.awaitPod(t, namespace, "host=ha-leaf", podUp)
+	c.ledger.check(t, leader.client(t))
+}
+
+// firstIsReplaced has the first server gone for good, disk and all. An agent that was
+// told of it alone starts again without it, and a new machine takes its name.
+func (c *trio) firstIsReplaced(t *testing.T) {
+	two := c.servers["two"]
+	if err := c.servers["one"].Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	delete(c.servers, "one")
+	c.ledger.stop()
+	c.leaf.stopKelp(t)
+	c.leaf.start(t)
+	two.awaitNode(t, "ha-leaf", joined)
+	c.ledger.check(t, two.client(t))
+
+	two.kubectl(t, "delete", "node", "one", "--wait=false")
+	two.awaitVoters(t, 3*soon, 2, 0)
+	again := ownHost(t, specNamed("first"), "server", serverConfig(two, two.serverToken(t))+"node: {name: one}\n")
+	again.start(t)
+	c.servers["one"] = again
+	again.awaitVoters(t, 3*soon, 3, 0)
+	c.ledger.check(t, again.client(t))
+}
+
+func (c *trio) removedStaysOut(t *testing.T) {
+	three, two := c.servers["three"], c.servers["two"]
+	two.kubectl(t, "delete", "node", "three", "--wait=false")
+	three.awaitLog(t, 3*soon, "was removed from its cluster")
+	two.awaitVoters(t, 3*soon, 2, 0)
+	hosts.Eventually(t, soon, "kelp has ended on the removed server", func(ctx context.Context) error {
+		r, err := three.Exec(ctx, "", "systemctl", "is-active", "kelp")
+		if err == nil && strings.TrimSpace(r.Stdout) != "failed" {
+			return errors.New(r.Stdout)
+		}
+		return err
+	})
+	r, err := three.Exec(t.Context(), "", hosts.KelpPath, "server")
+	if err != nil || r.Code == 0 || !strings.Contains(r.Stderr, "was removed from its cluster and stays out") {
+		t.Fatalf("status %d, %v: %s", r.Code, err, r.Stderr)
+	}
+	three.run(t, "systemctl reset-failed kelp; "+hosts.KelpPath+" killall >/dev/null 2>&1; mv "+dataDir+"/server "+dataDir+"/server.old; mv "+dataDir+"/agent "+dataDir+"/agent.old")
+	three.start(t)
+	three.awaitVoters(t, 3*soon, 3, 0)
+}
+
+func (c *trio) allStartAgain(t *testing.T) {
+	for _, s := range c.servers {
+		s.stopKelp(t)
+	}
+	for _, s := range c.servers {
+		s.run(t, "systemctl start --no-block kelp")
+	}
+	for name := range c.servers {
+		c.servers["two"].awaitNode(t, name, ready)
+	}
+	c.servers["two"].awaitVoters(t, 2*soon, 3, 0)
+	c.ledger.check(t, c.servers["two"].client(t))
+}
+
+// Two servers join at the same moment, when the first one still has SQLite, and
+// are killed again and again on the way. In the end there are three voters, and
+// nothing that was written before is lost.
+func TestServersThatAreKilledWhileTheyJoin(t *testing.T) {
+	one := ownServer(t, specNamed("k-one"), "")
+	one.start(t)
+	l := startLedger(t, one.client(t))
+	l.await(t, soon)
+	var joining []*server
+	for _, name := range []string{"k-two", "k-three"} {
+		joining = append(joining, ownHost(t, specNamed(name), "server", serverConfig(one, one.serverToken(t))))
+	}
+	// From the first request on to where a server is nearly ready.
+	for _, after := range []time.Duration{100, 700, 1800, 3000, 4500, 6000} {
+		for _, s := range joining {
+			s.run(t, "systemctl reset-failed kelp 2>/dev/null || true; systemctl start --no-block kelp")
+		}
+		began := time.Now()
+		hosts.Eventually(t, ready, "it is time to kill", func(context.Context) error {
+			if time.Since(began) < after*time.Millisecond {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+		for _, s := range joining {
+			s.run(t, "systemctl kill --signal=KILL kelp || true")
+			hosts.Eventually(t, soon, "kelp has ended", func(ctx context.Context) error {
+				r, err := s.Exec(ctx, "", "systemctl", "is-active", "kelp")
+				if err == nil && strings.TrimSpace(r.Stdout) != "failed" {
+					return errors.New(r.Stdout)
+				}
+				return err
+			})
+		}
+	}
+	for _, s := range joining {
+		s.run(t, "systemctl reset-failed kelp || true; systemctl start --no-block kelp")
+	}
+	for _, s := range joining {
+		one.awaitNode(t, s.Name, ready)
+	}
+	one.awaitVoters(t, 3*soon, 3, 0)
+	l.await(t, soon)
+	l.check(t, one.client(t))
 }

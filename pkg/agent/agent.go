@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/containerd/log"
 
@@ -97,47 +96,20 @@ func settle(ctx context.Context, member *join.Member, loaded config.Config, orig
 const (
 	balancerName = "balancer"
 	serversName  = "servers"
+	renewalName  = "renewal"
 )
 
 // Components lists what an agent runs.
 func Components(cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member) []supervisor.Component {
 	list := []supervisor.Component{
 		{Name: balancerName, Run: lb.Run, Ready: lb.Ready},
-		{Name: serversName, After: []string{balancerName}, Run: func(ctx context.Context) error { return follow(ctx, cfg, lb, member) }},
+		{Name: serversName, After: []string{balancerName}, Run: func(ctx context.Context) error { return followServers(ctx, cfg, lb) }},
+		{Name: renewalName, After: []string{balancerName}, Run: func(ctx context.Context) error { return renew(ctx, cfg, member) }},
 	}
 	needs := nodepart.Needs{After: []string{balancerName}, Serving: func(ctx context.Context) error {
 		return poll.Forever(ctx, func(ctx context.Context) error { return well(ctx, address) })
 	}}
 	return nodepart.WithMemory(append(list, nodepart.Components(cfg, n, needs)...))
-}
-
-// followEvery is how often an agent asks for the servers and looks at its
-// certificates: a new server is used within it, and a server that is gone is
-// noticed by the balancer itself.
-const followEvery = 30 * time.Second
-
-// follow keeps the balancer's servers and the node's certificates as they
-// should be. Its failures are no reason to stop: the next time may be better.
-func follow(ctx context.Context, cfg config.Config, lb *balancer.Balancer, member *join.Member) error {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-		cluster, err := member.Cluster(ctx)
-		if err == nil && len(cluster.Servers) > 0 {
-			err = lb.Set(cluster.Servers)
-		}
-		if err == nil {
-			err = member.Enrol(ctx, cfg, "https://"+address)
-		}
-		if err != nil && ctx.Err() == nil {
-			log.G(ctx).WithError(err).WithField("next", followEvery).Warn("servers and certificates were not looked at")
-		}
-	}
 }
 
 // checker asks servers for a sign of life. It trusts nobody and says nothing:

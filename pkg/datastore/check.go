@@ -22,9 +22,7 @@ func (d *Datastore) Checker() func(ctx context.Context, server string) error {
 		if c := clients[server]; c != nil {
 			return c, nil
 		}
-		e := d.endpoint
-		e.URLs = []string{"https://" + server}
-		c, err := e.Client()
+		c, err := d.Client("https://" + server)
 		if err == nil {
 			clients[server] = c
 		}

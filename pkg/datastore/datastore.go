@@ -69,7 +69,7 @@ func newEtcd(in etcd.Inputs, paths config.Paths) *Datastore {
 	d := &Datastore{name: "etcd", endpoint: Endpoint{CAFile: client.CA, CertFile: client.Cert, KeyFile: client.Key}}
 	if d.balanced = exists(paths.ClusterFile); d.balanced {
 		d.endpoint.URLs = []string{fmt.Sprintf("https://127.0.0.1:%d", etcd.BalancerPort)}
-		in.Members = d.Client
+		in.Members = func() (*clientv3.Client, error) { return d.Client() }
 	}
 	member := etcd.New(in)
 	if !d.balanced {
@@ -109,8 +109,15 @@ func (d *Datastore) Endpoint() Endpoint { return d.endpoint }
 // through a balancer at Endpoint, for its own member may be none that answers.
 func (d *Datastore) Balanced() bool { return d.balanced }
 
-// Client returns a new client, which the caller closes.
-func (d *Datastore) Client() (*clientv3.Client, error) { return d.endpoint.Client() }
+// Client returns a new client of the datastore, or of the etcd member at these
+// URLs, which the caller closes.
+func (d *Datastore) Client(urls ...string) (*clientv3.Client, error) {
+	e := d.endpoint
+	if len(urls) > 0 {
+		e.URLs = urls
+	}
+	return e.Client()
+}
 
 // ClientURLs are where the members of etcd serve clients on other machines.
 func (d *Datastore) ClientURLs(ctx context.Context) ([]string, error) {

@@ -300,6 +300,20 @@ func TestOnceIsOnce(t *testing.T) {
 	}
 }
 
+// A server that has not registered itself yet is known to who has asked it.
+func TestAServerThatHasJustStarted(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	if err := h.api.Tracker().Update(discoveryv1.SchemeGroupVersion.WithResource("endpointslices"),
+		&discoveryv1.EndpointSlice{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes"}}, "default"); err != nil {
+		t.Fatal(err)
+	}
+	cluster, err := enter(t, h.machine(t, "one", "192.0.2.11", h.token(t, token.Agent)))
+	if err != nil || len(cluster.Servers) != 1 || cluster.Servers[0] != "192.0.2.1:6443" {
+		t.Errorf("was told of %v, %v", cluster.Servers, err)
+	}
+}
+
 // A machine that has joined starts with what it knows when no server answers.
 func TestStartsWithoutAServer(t *testing.T) {
 	t.Parallel()

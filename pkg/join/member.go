@@ -26,7 +26,7 @@ import (
 
 // The pace of trying again, and of telling that it is still so.
 const (
-	retryEvery = time.Second
+	retryEvery = 300 * time.Millisecond
 	tellEvery  = 10 * time.Second
 	// patience is how long a machine that has joined before asks servers
 	// before it starts with what it was told last time.

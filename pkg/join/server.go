@@ -9,10 +9,12 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
 	"github.com/containerd/log"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
@@ -157,6 +159,10 @@ func (s *Server) cluster(ctx context.Context, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	// One that has just started is not registered yet, and answers all the same.
+	if own := s.address(); own != "" && !slices.Contains(servers, own) {
+		servers = append(servers, own)
+	}
 	authorities := map[string]string{}
 	for _, name := range []string{pki.ServerCA, pki.ClientCA} {
 		text, err := os.ReadFile(pki.AuthorityFiles(s.cfg.Paths(), name).Cert)
@@ -168,12 +174,29 @@ func (s *Server) cluster(ctx context.Context, r request) (any, error) {
 	return Cluster{Version: version.Version, Settings: s.cfg.ClusterWide(), Servers: servers, Authorities: authorities}, nil
 }
 
+// address is where other machines reach this server's API.
+func (s *Server) address() string {
+	address := s.cfg.API.AdvertiseAddress
+	if !address.IsValid() && len(s.cfg.Node.IPs) > 0 {
+		address = s.cfg.Node.IPs[0]
+	}
+	if !address.IsValid() {
+		return ""
+	}
+	return netip.AddrPortFrom(address, s.cfg.API.HTTPSPort).String()
+}
+
 // servers are the API servers as they have registered themselves.
 func servers(ctx context.Context, client kubernetes.Interface) ([]string, error) {
 	slice, err := client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list API servers: %w", err)
 	}
+	return ServersOf(slice), nil
+}
+
+// ServersOf are the addresses, host:port, in the API servers' own EndpointSlice.
+func ServersOf(slice *discoveryv1.EndpointSlice) []string {
 	var found []string
 	for _, p := range slice.Ports {
 		for _, e := range slice.Endpoints {
@@ -184,7 +207,7 @@ func servers(ctx context.Context, client kubernetes.Interface) ([]string, error)
 			}
 		}
 	}
-	return found, nil
+	return found
 }
 
 // node answers with a node's certificates.

@@ -75,7 +75,7 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 		supervisor.Component{Name: store, After: after(between, certificates), Run: noteRemoval(cfg, ds.Run), Ready: ds.Ready},
 		supervisor.Component{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
 		supervisor.Component{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
-		supervisor.Component{Name: joinName, After: []string{api, tokenName}, Run: joins.Run, Ready: joins.Ready},
+		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, joins.Run), Ready: joins.Ready},
 	)
 	list = append(list, once(cfg, ds, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {

@@ -47,10 +47,15 @@ func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	for _, f := range append(c.fields[:len(c.fields):len(c.fields)], fields...) {
 		f.AddTo(encoder)
 	}
-	if text, _ := encoder.Fields["error"].(string); c.removed != nil && strings.Contains(text, removedText) {
+	text, _ := encoder.Fields["error"].(string)
+	if c.removed != nil && strings.Contains(text, removedText) {
 		c.removed.Store(true)
 	}
-	log.G(c.ctx).WithFields(encoder.Fields).Log(levelOf(entry.Level), entry.Message)
+	level := levelOf(entry.Level)
+	if c.ctx.Err() != nil && strings.Contains(strings.ToLower(text), "closed") {
+		level = logrus.DebugLevel // every stop ends so
+	}
+	log.G(c.ctx).WithFields(encoder.Fields).Log(level, entry.Message)
 	return nil
 }
 

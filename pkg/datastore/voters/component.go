@@ -19,8 +19,8 @@ const (
 
 // Options are what Voters is made from.
 type Options struct {
-	// Connect makes a client of the cluster.
-	Connect func() (*clientv3.Client, error)
+	// Connect makes a client of the cluster, or of the member at these URLs.
+	Connect func(urls ...string) (*clientv3.Client, error)
 	// Bound returns the nodes whose names belong to a machine.
 	Bound func(context.Context) (map[string]bool, error)
 	// Grace is how long a voter may be away before it is replaced.
@@ -80,7 +80,7 @@ func (v *Voters) look(ctx context.Context, client *clientv3.Client) error {
 		v.tell(ctx, *m)
 	}
 	for _, a := range Decide(members, v.opts.Grace) {
-		if err := act(ctx, client, a); err != nil {
+		if err := v.act(ctx, client, a, members); err != nil {
 			return fmt.Errorf("%s: %w", a, err)
 		}
 		log.G(ctx).WithField("member", a.Member.Name).WithField("reason", a.Reason).Info(string(a.Verb) + "d an etcd member")
@@ -105,15 +105,37 @@ func (v *Voters) tell(ctx context.Context, m Member) {
 	log.G(ctx).WithField("member", m.Name).Info("an etcd member is well again")
 }
 
-func act(ctx context.Context, client *clientv3.Client, a Action) error {
+func (v *Voters) act(ctx context.Context, client *clientv3.Client, a Action, members []Member) error {
 	ctx, cancel := context.WithTimeout(ctx, stepTimeout)
 	defer cancel()
-	var err error
-	switch a.Verb {
-	case Promote:
-		_, err = client.MemberPromote(ctx, a.Member.ID)
-	case Remove:
-		_, err = client.MemberRemove(ctx, a.Member.ID)
+	if a.Verb == Promote {
+		_, err := client.MemberPromote(ctx, a.Member.ID)
+		return err
 	}
+	if a.Member.Leader {
+		// Requests would wait for an election otherwise.
+		if err := v.handOver(ctx, a.Member, members); err != nil {
+			return err
+		}
+	}
+	_, err := client.MemberRemove(ctx, a.Member.ID)
 	return err
+}
+
+// handOver makes another voter lead.
+func (v *Voters) handOver(ctx context.Context, leader Member, members []Member) error {
+	client, err := v.opts.Connect(leader.URLs...)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	for _, m := range members {
+		if m.ID != leader.ID && !m.Learner && m.Reachable && !m.Unbound {
+			if _, err := client.MoveLeader(ctx, m.ID); err != nil {
+				return fmt.Errorf("hand over to %s: %w", m.Name, err)
+			}
+			return nil
+		}
+	}
+	return nil
 }
