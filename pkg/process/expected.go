@@ -56,6 +56,10 @@ var starting = []line{
 	{`serviceaccounts? "default" not found`, "before the controller manager has made it"},
 }
 
+// lastWords are what kube-proxy logs, as information, before it ends the process
+// without another word: it starts anew when its node is another one.
+var lastWords = []string{"Node is being deleted", "NodeIPs changed for the node", "PodCIDRs changed for the node"}
+
 var (
 	neverPattern    = compile(never)
 	startingPattern = compile(starting)

@@ -2,6 +2,7 @@ package process
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/go-logr/logr"
@@ -46,8 +47,11 @@ var _ logr.LogSink = sink{}
 // Init is logr's.
 func (s sink) Init(logr.RuntimeInfo) {}
 
-// Enabled leaves the choice to klog's own verbosity, unless nobody listens.
-func (s sink) Enabled(int) bool { return logrus.IsLevelEnabled(logrus.DebugLevel) }
+// Enabled leaves the choice to klog's own verbosity, unless nobody listens. Last
+// words may be among what is said at any verbosity.
+func (s sink) Enabled(level int) bool {
+	return level == 0 || logrus.IsLevelEnabled(logrus.DebugLevel)
+}
 
 // Info writes what upstream calls info as debug.
 func (s sink) Info(_ int, msg string, keysAndValues ...any) {
@@ -74,8 +78,11 @@ func (s sink) with(keysAndValues []any) []any {
 
 // emit writes a line of klog's.
 func emit(at logrus.Level, msg string, err error, keysAndValues []any) {
-	if at == logrus.WarnLevel && expected(msg, err) {
+	switch {
+	case at == logrus.WarnLevel && expected(msg, err):
 		at = logrus.DebugLevel
+	case slices.Contains(lastWords, strings.TrimRight(msg, "\n")):
+		at = logrus.ErrorLevel
 	}
 	if !logrus.IsLevelEnabled(at) {
 		return

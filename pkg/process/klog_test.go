@@ -34,6 +34,7 @@ func TestKlogsSeverities(t *testing.T) {
 		{func() { klog.Errorf("dial %s: %s", "etcd", "no route") }, []string{"WARNING", "dial etcd: no route\n"}},
 		{func() { klog.ErrorS(errors.New("no space"), "Create sandbox", "pod", klog.KRef("default", "web")) }, []string{"WARNING", "Create sandbox", `error="no space"`, "pod=default/web"}},
 		{func() { klog.Background().WithValues("attempt", 2).Error(nil, "Try again") }, []string{"WARNING", "Try again", "attempt=2"}},
+		{func() { klog.InfoS("Node is being deleted", "node", klog.KRef("", "one")) }, []string{"ERROR", "Node is being deleted", "node=one"}},
 		{func() { klog.Fatal("lost the lease") }, []string{"ERROR", "lost the lease\n"}},
 	} {
 		out.Reset()
