@@ -43,7 +43,7 @@ func testConfig(t testing.TB, kind config.DatastoreKind) (config.Config, config.
 	cfg := config.Default()
 	cfg.DataDir = dir
 	cfg.Node.Name = "test"
-	cfg.Node.IPs = []netip.Addr{netip.MustParseAddr("192.0.2.1")}
+	cfg.Node.IPs = []netip.Addr{netip.MustParseAddr("127.0.0.2")} // etcd's member listens there
 	cfg.Kubeconfig.Path = filepath.Join(dir, "admin.kubeconfig")
 	cfg.API.HTTPSPort = freePort(t)
 	cfg.API.BindAddress = netip.MustParseAddr("127.0.0.1")

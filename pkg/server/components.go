@@ -104,13 +104,7 @@ func once(cfg config.Config, ds *datastore.Datastore, serving func(context.Conte
 	}
 	connect := func() (kubernetes.Interface, error) { return kelpClient(cfg) }
 	elected := leader.New(cfg.Node.Name, connect)
-	keeper := voters.New(voters.Options{Connect: ds.Client, Grace: time.Duration(cfg.Datastore.VoterGrace), Bound: func(ctx context.Context) (map[string]bool, error) {
-		client, err := connect()
-		if err != nil {
-			return nil, err
-		}
-		return join.Bound(ctx, client)
-	}})
+	keeper := voters.New(voters.Options{Connect: ds.Client, Grace: time.Duration(cfg.Datastore.VoterGrace), Nodes: &serverNodes{connect: connect}})
 	list = append(list, supervisor.Component{Name: votersName, After: []string{api}, Run: keeper.Run})
 	for i, c := range list {
 		if c.Skip == "" {

@@ -11,9 +11,7 @@ import (
 	"time"
 
 	"github.com/containerd/log"
-	"go.etcd.io/etcd/client/pkg/v3/types"
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.etcd.io/etcd/server/v3/etcdserver"
 	"go.etcd.io/etcd/server/v3/storage/wal"
 	"google.golang.org/grpc"
 )
@@ -53,6 +51,7 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 	}
 	servers := &grpcServers{}
 	cfg.ServiceRegister = servers.add
+	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, grpc.ChainUnaryInterceptor(outlive))
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return fmt.Errorf("start etcd in %s: %w", in.Dir, err)
@@ -71,15 +70,6 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 		}
 		return errors.New("etcd stopped by itself")
 	}
-}
-
-// ErrRemoved is returned by a member that the others have removed.
-var ErrRemoved = errors.New("this server's etcd member has been removed from the cluster")
-
-// gone says whether a member knows by itself that it was removed.
-func gone(s *etcdserver.EtcdServer) bool {
-	c, ok := s.Cluster().(interface{ IsIDRemoved(id types.ID) bool })
-	return ok && c.IsIDRemoved(s.MemberID())
 }
 
 // Exists says whether a directory holds a member's data, and not only the

@@ -21,10 +21,22 @@ const (
 type Options struct {
 	// Connect makes a client of the cluster, or of the member at these URLs.
 	Connect func(urls ...string) (*clientv3.Client, error)
-	// Bound returns the nodes whose names belong to a machine.
-	Bound func(context.Context) (map[string]bool, error)
+	// Nodes are those of the cluster.
+	Nodes Nodes
 	// Grace is how long a voter may be away before it is replaced.
 	Grace time.Duration
+}
+
+// Nodes says which servers are to stay, and holds the deletion of their nodes
+// back for as long as they have a member.
+type Nodes interface {
+	// Staying returns the names of the nodes that belong to a machine and are not
+	// being deleted.
+	Staying(context.Context) (map[string]bool, error)
+	// Hold keeps the node of a member from disappearing when it is deleted.
+	Hold(ctx context.Context, name string) error
+	// Free lets the deleted nodes disappear that have no member any more.
+	Free(ctx context.Context, members []string) error
 }
 
 // Voters keeps the number of voters odd. Run it on one server only.
@@ -64,20 +76,23 @@ func (v *Voters) look(ctx context.Context, client *clientv3.Client) error {
 	if err != nil {
 		return err
 	}
-	bound, err := v.opts.Bound(ctx)
+	staying, err := v.opts.Nodes.Staying(ctx)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
 	for i := range members {
 		m := &members[i]
-		m.Unbound = m.Name != "" && !bound[m.Name]
+		m.Unbound = m.Name != "" && !staying[m.Name]
 		if last, known := v.seen[m.ID]; m.Reachable || !known {
 			v.seen[m.ID] = now
 		} else {
 			m.Away = now.Sub(last)
 		}
 		v.tell(ctx, *m)
+	}
+	if err := v.hold(ctx, members, staying); err != nil {
+		return err
 	}
 	for _, a := range Decide(members, v.opts.Grace) {
 		if err := v.act(ctx, client, a, members); err != nil {
@@ -86,6 +101,24 @@ func (v *Voters) look(ctx context.Context, client *clientv3.Client) error {
 		log.G(ctx).WithField("member", a.Member.Name).WithField("reason", a.Reason).Info(string(a.Verb) + "d an etcd member")
 	}
 	return nil
+}
+
+// hold sees to it that a node outlives its member. A server alone has nobody to
+// leave: its node comes back.
+func (v *Voters) hold(ctx context.Context, members []Member, staying map[string]bool) error {
+	var names []string
+	for _, m := range members {
+		if m.Name == "" || len(members) == 1 {
+			continue
+		}
+		names = append(names, m.Name)
+		if staying[m.Name] {
+			if err := v.opts.Nodes.Hold(ctx, m.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return v.opts.Nodes.Free(ctx, names)
 }
 
 // tell logs a member's problem when it is another one than before.

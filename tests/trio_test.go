@@ -1,0 +1,209 @@
+//go:build e2e
+
+package tests
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/kelp-project/kelp/tests/hosts"
+)
+
+// trio is what the faults are tried on.
+type trio struct {
+	t       *testing.T // of the whole: hosts that a fault boots live as long
+	servers map[string]*server
+	leaf    *server
+	ledger  *ledger
+}
+
+// leader is the server whose etcd member leads.
+func (c *trio) leader(t *testing.T) *server {
+	t.Helper()
+	var found *server
+	hosts.Eventually(t, soon, "an etcd member leads", func(ctx context.Context) error {
+		for _, s := range c.servers {
+			list, err := s.etcdMembers(ctx)
+			if err != nil {
+				return err
+			}
+			for _, m := range list {
+				if m.Leader {
+					found = c.servers[m.Name]
+					return nil
+				}
+			}
+		}
+		return errors.New("none does")
+	})
+	return found
+}
+
+// other is a server that is none of those.
+func (c *trio) other(not ...*server) *server {
+	for _, s := range c.servers {
+		if !slices.Contains(not, s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// pids are the processes of all servers.
+func (c *trio) pids(t *testing.T) map[string]string {
+	t.Helper()
+	pids := map[string]string{}
+	for name, s := range c.servers {
+		pids[name] = s.run(t, "systemctl show --property=MainPID --value kelp")
+	}
+	return pids
+}
+
+func (c *trio) leaderIsKilled(t *testing.T) {
+	leader := c.leader(t)
+	c.ledger.await(t, soon)
+	c.ledger.pause()
+	if err := leader.Kill9(t.Context(), "kelp"); err != nil {
+		t.Fatal(err)
+	}
+	c.ledger.await(t, 3*soon)
+	t.Logf("with %s killed, writes paused for %s", leader.Name, c.ledger.pause().Round(10*time.Millisecond))
+	leader.run(t, "systemctl reset-failed kelp")
+	leader.start(t)
+	leader.awaitVoters(t, 2*soon, 3, 0)
+}
+
+func (c *trio) serverIsCutOff(t *testing.T) {
+	before, leader := c.pids(t), c.leader(t)
+	for _, s := range []*server{leader, c.other(leader)} {
+		c.ledger.pause()
+		if err := lab.lab.Cut(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+		c.ledger.await(t, 3*soon)
+		t.Logf("with %s cut off, writes paused for %s", s.Name, c.ledger.pause().Round(10*time.Millisecond))
+		if err := lab.lab.Heal(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+		s.awaitVoters(t, 3*soon, 3, 0)
+	}
+	if diff := cmp.Diff(before, c.pids(t)); diff != "" {
+		t.Errorf("processes ended: %s", diff)
+	}
+}
+
+// stall is longer than any lease of Kubernetes'.
+const stall = 35 * time.Second
+
+func (c *trio) majorityIsAway(t *testing.T) {
+	before, leader := c.pids(t), c.leader(t)
+	second := c.other(leader)
+	c.ledger.await(t, soon)
+	for _, s := range []*server{leader, second} {
+		if err := lab.lab.Cut(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut := time.Now()
+	hosts.Eventually(t, 2*stall, "the servers have been apart for long enough", func(context.Context) error {
+		if time.Since(cut) < stall {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	for _, s := range []*server{leader, second} {
+		if err := lab.lab.Heal(t.Context(), s.Host); err != nil {
+			t.Fatal(err)
+		}
+	}
+	healed := time.Now()
+	c.ledger.await(t, 4*soon)
+	t.Logf("writes are acknowledged %s after the servers were together again", time.Since(healed).Round(10*time.Millisecond))
+	leader.awaitVoters(t, 3*soon, 3, 0)
+	if diff := cmp.Diff(before, c.pids(t)); diff != "" {
+		t.Errorf("processes ended: %s", diff)
+	}
+	// What must run once runs again.
+	namespace := leader.namespace(t, "after-the-stall")
+	leader.apply(t, fmt.Sprintf(pinned, "ha-leaf", namespace))
+	leader.awaitPod(t, namespace, "host=ha-leaf", podUp)
+	c.ledger.check(t, leader.client(t))
+}
+
+// firstIsReplaced has the first server gone for good, disk and all. An agent that was
+// told of it alone starts again without it, and a new machine takes its name.
+func (c *trio) firstIsReplaced(t *testing.T) {
+	two := c.servers["two"]
+	if err := c.servers["one"].Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	delete(c.servers, "one")
+	c.ledger.stop()
+	c.leaf.stopKelp(t)
+	c.leaf.start(t)
+	two.awaitNode(t, "ha-leaf", joined)
+	c.ledger.check(t, two.client(t))
+
+	two.kubectl(t, "delete", "node", "one", "--wait=false")
+	two.awaitVoters(t, 3*soon, 2, 0)
+	again := ownHost(c.t, specNamed("first"), "server", serverConfig(two, two.serverToken(t))+"node: {name: one}\n")
+	again.start(t)
+	c.servers["one"] = again
+	again.awaitVoters(t, 3*soon, 3, 0)
+	c.ledger.check(t, again.client(t))
+}
+
+func (c *trio) removedStaysOut(t *testing.T) {
+	three, two := c.servers["three"], c.servers["two"]
+	two.kubectl(t, "delete", "node", "three", "--wait=false")
+	three.awaitLog(t, 3*soon, "was removed from its cluster")
+	two.awaitVoters(t, 3*soon, 2, 0)
+	hosts.Eventually(t, soon, "kelp has ended on the removed server", func(ctx context.Context) error {
+		r, err := three.Exec(ctx, "", "systemctl", "is-active", "kelp")
+		if err == nil && strings.TrimSpace(r.Stdout) != "failed" {
+			return errors.New(r.Stdout)
+		}
+		return err
+	})
+	r, err := three.Exec(t.Context(), "", hosts.KelpPath, "server")
+	if err != nil || r.Code == 0 || !strings.Contains(r.Stderr, "was removed from its cluster and stays out") {
+		t.Fatalf("status %d, %v: %s", r.Code, err, r.Stderr)
+	}
+	// Its operator takes what is left of it away, and has it join anew. The lease
+	// may have been its own: then it has to end before another server goes on.
+	hosts.Eventually(t, 3*soon, "its Node is gone", func(context.Context) error {
+		_, err := two.client(t).CoreV1().Nodes().Get(t.Context(), "three", metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		return fmt.Errorf("it is not: %v", err)
+	})
+	three.write(t, "/usr/local/bin/kelp-killall.sh", packaged(t, "kelp-killall.sh"))
+	three.run(t, "systemctl reset-failed kelp; sh /usr/local/bin/kelp-killall.sh; mv "+dataDir+"/server "+dataDir+"/server.old; mv "+dataDir+"/agent "+dataDir+"/agent.old")
+	three.write(t, "/etc/kelp/config.yaml", serverConfig(two, two.serverToken(t)))
+	three.start(t)
+	three.awaitVoters(t, 3*soon, 3, 0)
+}
+
+func (c *trio) allStartAgain(t *testing.T) {
+	for _, s := range c.servers {
+		s.stopKelp(t)
+	}
+	for _, s := range c.servers {
+		s.run(t, "systemctl start --no-block kelp")
+	}
+	for name := range c.servers {
+		c.servers["two"].awaitNode(t, name, ready)
+	}
+	c.servers["two"].awaitVoters(t, 2*soon, 3, 0)
+	c.ledger.check(t, c.servers["two"].client(t))
+}
