@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strconv"
 
 	"github.com/containerd/log"
@@ -20,6 +22,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/preflight"
 	"github.com/kelp-project/kelp/pkg/process"
 	"github.com/kelp-project/kelp/pkg/supervisor"
+	"github.com/kelp-project/kelp/pkg/tunnel"
 	"github.com/kelp-project/kelp/pkg/version"
 )
 
@@ -97,19 +100,30 @@ const (
 	balancerName = "balancer"
 	serversName  = "servers"
 	renewalName  = "renewal"
+	tunnelName   = "tunnel"
 )
 
 // Components lists what an agent runs.
 func Components(cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member) []supervisor.Component {
+	out := tunnel.Agent{Servers: lb.Servers, TLS: member.TLS, Allow: here(cfg)}
 	list := []supervisor.Component{
 		{Name: balancerName, Run: lb.Run, Ready: lb.Ready},
 		{Name: serversName, After: []string{balancerName}, Run: func(ctx context.Context) error { return followServers(ctx, cfg, lb) }},
 		{Name: renewalName, After: []string{balancerName}, Run: func(ctx context.Context) error { return renew(ctx, cfg, member) }},
+		{Name: tunnelName, After: []string{balancerName}, Run: out.Run},
 	}
 	needs := nodepart.Needs{After: []string{balancerName}, Serving: func(ctx context.Context) error {
 		return poll.Forever(ctx, func(ctx context.Context) error { return well(ctx, address) })
 	}}
 	return nodepart.WithMemory(append(list, nodepart.Components(cfg, n, needs)...))
+}
+
+// here says whether an address may be this node's, or that of a pod: servers
+// have no business at others, loopback included.
+func here(cfg config.Config) func(netip.Addr) bool {
+	return func(a netip.Addr) bool {
+		return slices.Contains(cfg.Node.IPs, a) || slices.ContainsFunc(cfg.Network.ClusterCIDRs, func(r netip.Prefix) bool { return r.Contains(a) })
+	}
 }
 
 // checker asks servers for a sign of life. It trusts nobody and says nothing:

@@ -19,6 +19,7 @@ type Paths struct {
 	SQLite         string // the directory of the SQLite datastore
 	SQLiteFile     string // the database itself
 	KineSocket     string // kine's gRPC socket, 0600
+	EgressSocket   string // the API server's way to nodes, 0600
 	Etcd           string // the embedded etcd member's data
 	EtcdServers    string // the etcd members that a server which joined others remembers
 	MoveToEtcd     string // asks the next start to move SQLite's data to etcd
@@ -66,6 +67,7 @@ func (c Config) Paths() Paths {
 		KineSocket:     run("kine.sock"),
 		Etcd:           data("server", "db", "etcd"),
 		EtcdServers:    data("server", "etcd-servers.json"),
+		EgressSocket:   run("egress.sock"),
 		MoveToEtcd:     data("server", "db", "move-to-etcd"),
 		Removed:        data("server", "removed"),
 		VersionFile:    data("version.json"),

@@ -40,7 +40,7 @@ const nodePrefix = "system:node:"
 func (s *Server) authenticate(ctx context.Context, r *http.Request, client kubernetes.Interface) (who, error) {
 	bearer, given := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	if !given {
-		if node := s.certified(r); node != "" {
+		if node := s.Certified(r); node != "" {
 			return who{node: node}, nil
 		}
 		return who{}, &problem{http.StatusUnauthorized, "no token was given"}
@@ -98,9 +98,9 @@ func refusal(err error) string {
 	return "the token is not one of this cluster's"
 }
 
-// certified is the node whose certificate the client has shown, "" if it has
+// Certified is the node whose certificate the client has shown, "" if it has
 // shown none that the cluster's authority has signed.
-func (s *Server) certified(r *http.Request) string {
+func (s *Server) Certified(r *http.Request) string {
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 		return ""
 	}

@@ -148,7 +148,7 @@ func bind(ctx context.Context, client kubernetes.Interface, name, secret string,
 
 // release removes the bindings of Nodes that are deleted, also while no server
 // looked, until ctx ends.
-func release(ctx context.Context, client kubernetes.Interface) error {
+func (s *Server) release(ctx context.Context, client kubernetes.Interface) error {
 	factory := informers.NewSharedInformerFactory(client, 0)
 	nodes := factory.Core().V1().Nodes()
 	remove := func(name string) {
@@ -169,13 +169,15 @@ func release(ctx context.Context, client kubernetes.Interface) error {
 	if !cache.WaitForCacheSync(ctx.Done(), nodes.Informer().HasSynced) {
 		return nil
 	}
+	lister := nodes.Lister()
+	s.nodes.Store(&lister)
 	bindings, err := client.CoreV1().Secrets(metav1.NamespaceSystem).List(ctx, metav1.ListOptions{FieldSelector: "type=" + string(bindingType)})
 	if err != nil && ctx.Err() == nil {
 		return fmt.Errorf("list the bindings of nodes: %w", err)
 	} else if err == nil {
 		for _, b := range bindings.Items {
 			name := strings.TrimPrefix(b.Name, bindingPrefix)
-			if _, err := nodes.Lister().Get(name); apierrors.IsNotFound(err) && time.Since(b.CreationTimestamp.Time) > unborn {
+			if _, err := lister.Get(name); apierrors.IsNotFound(err) && time.Since(b.CreationTimestamp.Time) > unborn {
 				remove(name)
 			}
 		}

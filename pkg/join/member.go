@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,6 +202,20 @@ func with(ctx context.Context, server string, authority []byte, t token.Token, c
 	}
 	defer c.Close()
 	return do(ctx, c)
+}
+
+// TLS is what this node shows and trusts when it connects to a server.
+func (m *Member) TLS() (*tls.Config, error) {
+	authority, err := os.ReadFile(pki.AuthorityFiles(m.paths, pki.ServerCA).Cert)
+	if err != nil {
+		return nil, fmt.Errorf("read the cluster's authority: %w", err)
+	}
+	roots := x509.NewCertPool()
+	own := m.certificate()
+	if !roots.AppendCertsFromPEM(authority) || own == nil {
+		return nil, errors.New("this node has no valid certificate")
+	}
+	return &tls.Config{RootCAs: roots, Certificates: []tls.Certificate{*own}, MinVersion: tls.VersionTLS12}, nil
 }
 
 // certificate is this node's own, nil if it has none that is valid.

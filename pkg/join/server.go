@@ -11,12 +11,14 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/log"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -38,6 +40,7 @@ type Server struct {
 	limits *limits
 	now    func() time.Time
 	grow   func(context.Context) error
+	nodes  atomic.Pointer[corelisters.NodeLister] // nil until they are known
 }
 
 // NewServer returns a server that answers as soon as Run has its client. Grow
@@ -86,7 +89,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.client.Set(client)
-	return release(ctx, client)
+	return s.release(ctx, client)
 }
 
 // own binds this server's name to this machine, as every other node's is to its.

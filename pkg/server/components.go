@@ -23,6 +23,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/servicelb"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 	"github.com/kelp-project/kelp/pkg/token"
+	"github.com/kelp-project/kelp/pkg/tunnel"
 )
 
 // The names of the components, as kelp status shows them.
@@ -39,6 +40,7 @@ const (
 	deployName        = "deploy"
 	serviceLB         = "servicelb"
 	joinName          = "join"
+	egressName        = "egress"
 	leaderName        = "leader"
 	votersName        = "voters"
 	balancerName      = "etcd-balancer"
@@ -61,6 +63,9 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	listen := front.New(front.OptionsFor(cfg, paths, serving))
 	joins := join.NewServer(cfg, engine, grow(cfg, restart))
 	joins.Register(listen.Handle)
+	hub := tunnel.NewHub(joins.Certified)
+	listen.Handle("GET "+tunnel.Path, hub)
+	egress := tunnel.NewEgress(hub, paths.EgressSocket, joins.NodeOf)
 	between, err := balanced(cfg, ds)
 	if err != nil {
 		return nil, err
@@ -74,7 +79,8 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	list = append(list,
 		supervisor.Component{Name: store, After: after(between, certificates), Run: noteRemoval(cfg, ds.Run), Ready: ds.Ready},
 		supervisor.Component{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
-		supervisor.Component{Name: api, After: []string{store, listener}, Run: apiServer.Run, Ready: apiServer.Ready},
+		supervisor.Component{Name: egressName, Run: egress.Run, Ready: egress.Ready},
+		supervisor.Component{Name: api, After: []string{store, listener, egressName}, Run: apiServer.Run, Ready: apiServer.Ready},
 		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, joins.Run), Ready: joins.Ready},
 	)
 	list = append(list, once(cfg, ds, apiServer.Serving)...)

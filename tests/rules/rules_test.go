@@ -13,7 +13,7 @@ import (
 
 // ranks are the packages by rank: one may import lower ranks only.
 var ranks = [][]string{
-	{"pkg/config", "pkg/supervisor", "pkg/args", "pkg/balancer", "pkg/leader", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests"},
+	{"pkg/config", "pkg/supervisor", "pkg/tunnel", "pkg/args", "pkg/balancer", "pkg/leader", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests"},
 	{"pkg/pki", "pkg/images"},
 	{"pkg/token"},
 	{"pkg/join", "pkg/datastore", "pkg/control", "pkg/front", "pkg/node", "pkg/deploy", "pkg/servicelb"},

@@ -4,6 +4,7 @@
 //
 //	web serve [PORT]   answers every request with "hello from HOSTNAME", logs the path
 //	web get URL        prints the page
+//	web admit NAME     is a webhook at that name that admits no object named "bad"; its certificate is the first that it prints
 //	web echo           repeats standard input, a line at a time
 //	web eat MEGABYTES  takes that much memory, then waits
 package main
@@ -38,6 +39,8 @@ func run(args []string) error {
 		return serve(operand)
 	case "get":
 		return get(operand)
+	case "admit":
+		return admit(operand)
 	case "echo":
 		lines := bufio.NewScanner(os.Stdin)
 		for lines.Scan() {

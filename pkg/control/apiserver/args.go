@@ -50,6 +50,7 @@ func Args(cfg config.Config, p config.Paths, store Datastore, gates []string) *a
 	// To the endpoints and not to the Service's address: this works before,
 	// and without, kube-proxy on this machine.
 	s.Default("enable-aggregator-routing", "true")
+	s.Default(egressArg, EgressFile(p))
 	// Names of nodes need not resolve.
 	s.Default("kubelet-preferred-address-types", "InternalIP", "ExternalIP", "Hostname")
 	flags.ApplyGates(s, gates)
@@ -112,7 +113,7 @@ func identityArgs(s *args.Set, cfg config.Config, p config.Paths) {
 		s.Default("authorization-mode", "Node", "RBAC")
 	}
 	if !gives(cfg.Args.APIServer, "authentication-config", "anonymous-auth", "oidc-") {
-		s.Default("authentication-config", AuthenticationFile(p))
+		s.Default(authenticationArg, AuthenticationFile(p))
 	} else if !gives(cfg.Args.APIServer, "authentication-config") {
 		// oidc-… cannot stand beside the file, and the health endpoints
 		// then need credentials like everything else.

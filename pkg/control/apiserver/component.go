@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,7 +19,6 @@ import (
 	"github.com/kelp-project/kelp/pkg/args"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/control/internal/flags"
-	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 )
 
 // stopGrace is how long requests may go on after a stop. Watches do not end
@@ -112,24 +109,15 @@ func (a *APIServer) Run(ctx context.Context) error {
 	return nil
 }
 
-// parse computes the arguments, writes the file that they name and parses
+// parse computes the arguments, writes the files that they name and parses
 // them.
 func (a *APIServer) parse() (*options.ServerRunOptions, error) {
 	opts, all, set, err := a.options()
 	if err != nil {
 		return nil, err
 	}
-	if file := AuthenticationFile(a.in.Paths); gives(set.Render(), "authentication-config") {
-		text, err := authenticationYAML()
-		if err != nil {
-			return nil, err
-		}
-		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-			return nil, fmt.Errorf("make directory for %s: %w", file, err)
-		}
-		if _, err := atomicfile.WriteIfChanged(file, text, 0o600); err != nil {
-			return nil, err
-		}
+	if err := writeFiles(a.in.Paths, set); err != nil {
+		return nil, err
 	}
 	if err := all.Parse(set); err != nil {
 		return nil, err
