@@ -145,6 +145,7 @@ func TestAgent(t *testing.T) {
 			}
 		}
 	})
+	t.Run("network policies", func(t *testing.T) { policies(t, hub, leaf, namespace) })
 	t.Run("is reached where it cannot be dialled", func(t *testing.T) { throughTheTunnel(t, hub, leaf, namespace) })
 	t.Run("goes on without the server", func(t *testing.T) {
 		pod := hub.awaitPod(t, namespace, "host=leaf", soon)

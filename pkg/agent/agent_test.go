@@ -7,6 +7,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/golden"
 	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/node/policy"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 )
 
@@ -18,7 +19,7 @@ func TestStartOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order, err := supervisor.Order(Components(cfg, &node.Node{}, nil, nil))
+	order, err := supervisor.Order(Components(cfg, &node.Node{Policy: &policy.Enforcer{}}, nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

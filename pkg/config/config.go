@@ -119,7 +119,7 @@ type Datastore struct {
 
 // Components says which parts run.
 type Components struct {
-	// Disable names packaged components that are not deployed, and removes what they had deployed: coredns, local-storage, metrics-server, runtimes, servicelb.
+	// Disable names packaged components that are not deployed, and removes what they had deployed: coredns, local-storage, metrics-server, network-policy, runtimes, servicelb.
 	Disable []string `yaml:"disable" flag:"disable" scope:"cluster" change:"restart"`
 
 	// DisableAgent leaves out the node part: no kubelet, no containers on this server.

@@ -38,6 +38,8 @@ type Paths struct {
 	ContainerdState    string // containerd's running state, on a tmpfs
 	ContainerdSocket   string // containerd's gRPC and CRI socket, 0600
 	ContainerdHosts    string // hosts.toml per registry, from registries.yaml
+	NRISocket          string // where containerd takes plugins, root only
+	NRI                string // where containerd would find plugins to start: there are none
 	KubeletRoot        string // the kubelet's directory; CSI drivers expect /var/lib/kubelet
 	KubeletConfig      string // the computed KubeletConfiguration
 	StaticPods         string // static pods' manifests
@@ -65,9 +67,9 @@ func (c Config) Paths() Paths {
 		SQLite:         data("server", "db", "sqlite"),
 		SQLiteFile:     data("server", "db", "sqlite", "state.db"),
 		KineSocket:     run("kine.sock"),
+		EgressSocket:   run("egress.sock"),
 		Etcd:           data("server", "db", "etcd"),
 		EtcdServers:    data("server", "etcd-servers.json"),
-		EgressSocket:   run("egress.sock"),
 		MoveToEtcd:     data("server", "db", "move-to-etcd"),
 		Removed:        data("server", "removed"),
 		VersionFile:    data("version.json"),
@@ -84,6 +86,8 @@ func (c Config) Paths() Paths {
 		ContainerdState:    run("containerd"),
 		ContainerdSocket:   run("containerd", "containerd.sock"),
 		ContainerdHosts:    data("agent", "containerd-hosts"),
+		NRISocket:          run("containerd", "nri.sock"),
+		NRI:                data("agent", "nri"),
 		KubeletRoot:        "/var/lib/kubelet",
 		KubeletConfig:      data("agent", "kubelet.yaml"),
 		StaticPods:         data("agent", "static-pods"),
@@ -94,6 +98,11 @@ func (c Config) Paths() Paths {
 		LocalStorage:       data("storage"),
 		CertificateBackups: data("server", "tls-backups"),
 	}
+}
+
+// NetworkPolicies says whether kelp enforces them on this node.
+func (c Config) NetworkPolicies() bool {
+	return c.Network.Backend != BackendNone && !c.Components.DisableAgent && !c.Disabled(NetworkPolicy)
 }
 
 // Disabled says whether a packaged component is switched off.

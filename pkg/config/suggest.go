@@ -15,7 +15,7 @@ var advice = map[string]string{
 	"disable-cloud-controller": "kelp runs no cloud controller; leave it out",
 	"disable-helm-controller":  "kelp has no Helm controller; leave it out",
 	"disable-kube-proxy":       "kelp always runs kube-proxy; leave it out",
-	"disable-network-policy":   "kelp packages no network policy controller; leave it out",
+	"disable-network-policy":   "kelp has --disable=network-policy for that",
 	"disable-servicelb":        "kelp has --disable=servicelb for that",
 	"docker":                   "kelp runs its own containerd; leave it out",
 	"flannel-conf":             "kelp has --network and --cluster-cidr for that",

@@ -13,16 +13,18 @@ import (
 
 // Packaged are the names of the components that kelp deploys and that
 // Components.Disable accepts.
-var Packaged = []string{"coredns", "local-storage", "metrics-server", "runtimes", "servicelb"}
+var Packaged = []string{"coredns", "local-storage", "metrics-server", NetworkPolicy, "runtimes", "servicelb"}
+
+// NetworkPolicy is the name of the component that enforces NetworkPolicies.
+const NetworkPolicy = "network-policy"
 
 // elsewhere says, for names that users of similar tools disable, why there is
 // nothing to disable.
 var elsewhere = map[string]string{
-	"traefik":        "kelp packages no ingress controller, so there is nothing to disable",
-	"ccm":            "kelp runs no cloud controller, so there is nothing to disable",
-	"network-policy": "kelp packages no network policy controller yet, so there is nothing to disable",
-	"etcd":           "choose the datastore with --datastore",
-	"local-path":     "it is called local-storage",
+	"traefik":    "kelp packages no ingress controller, so there is nothing to disable",
+	"ccm":        "kelp runs no cloud controller, so there is nothing to disable",
+	"etcd":       "choose the datastore with --datastore",
+	"local-path": "it is called local-storage",
 }
 
 // checker collects the problems of one configuration.

@@ -16,7 +16,7 @@ var help = map[string]string{
 	"args.proxy":                    "further arguments for kube-proxy.",
 	"args.scheduler":                "further arguments for kube-scheduler.",
 	"components":                    "Components says which parts run.",
-	"components.disable":            "names packaged components that are not deployed, and removes what they had deployed: coredns, local-storage, metrics-server, runtimes, servicelb.",
+	"components.disable":            "names packaged components that are not deployed, and removes what they had deployed: coredns, local-storage, metrics-server, network-policy, runtimes, servicelb.",
 	"components.disableAgent":       "leaves out the node part: no kubelet, no containers on this server.",
 	"containerd":                    "Containerd is what is set of the embedded containerd.",
 	"containerd.registries":         "the file of registry mirrors and credentials.",

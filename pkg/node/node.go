@@ -8,16 +8,18 @@ import (
 	"github.com/kelp-project/kelp/pkg/node/containerd"
 	"github.com/kelp-project/kelp/pkg/node/kubelet"
 	"github.com/kelp-project/kelp/pkg/node/network"
+	"github.com/kelp-project/kelp/pkg/node/policy"
 	"github.com/kelp-project/kelp/pkg/node/proxy"
 	"github.com/kelp-project/kelp/pkg/pki"
 )
 
-// Node is the four components, none of them running. Each has Run and Ready.
+// Node is the five components, none of them running. Each has Run and Ready.
 type Node struct {
 	Containerd *containerd.Containerd
 	Network    *network.Network
 	Kubelet    *kubelet.Kubelet
 	Proxy      *proxy.Proxy
+	Policy     *policy.Enforcer // nil where nft cannot be used
 }
 
 // New looks at the host and builds the components for it.
@@ -26,12 +28,16 @@ func New(ctx context.Context, cfg config.Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Node{
+	n := &Node{
 		Containerd: containerd.New(cfg, containerdInputs(host)),
 		Network:    network.New(cfg, networkInputs(cfg, host)),
 		Kubelet:    kubelet.New(cfg, kubeletInputs(cfg, host)),
 		Proxy:      proxy.New(cfg, proxyInputs(cfg, host)),
-	}, nil
+	}
+	if host.NFTables {
+		n.Policy = policy.New(cfg, policy.Inputs{Kubeconfig: pki.KubeconfigOf(cfg.Paths(), pki.Network), Socket: cfg.Paths().NRISocket})
+	}
+	return n, nil
 }
 
 func containerdInputs(host Host) containerd.Inputs {

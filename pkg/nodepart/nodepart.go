@@ -8,6 +8,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/images"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/node/policy"
 	"github.com/kelp-project/kelp/pkg/payload"
 	"github.com/kelp-project/kelp/pkg/process"
 	"github.com/kelp-project/kelp/pkg/supervisor"
@@ -28,7 +29,9 @@ const (
 )
 
 // Names are those of the components, for a role that leaves them out.
-func Names() []string { return []string{unpack, containerd, Images, network, Kubelet, proxy} }
+func Names() []string {
+	return []string{unpack, containerd, Images, network, Kubelet, proxy, config.NetworkPolicy}
+}
 
 // Needs is what the node part needs of its role.
 type Needs struct {
@@ -76,10 +79,25 @@ func Components(cfg config.Config, n *node.Node, needs Needs) []supervisor.Compo
 		{Name: Kubelet, After: append([]string{containerd}, needs.After...), Run: when(n.Kubelet.Run), Ready: n.Kubelet.Ready},
 		{Name: proxy, After: needs.After, Run: later(n.Proxy.Run), Ready: n.Proxy.Ready},
 	}
+	list = append(list, policies(cfg, n, needs))
 	if cfg.Network.Backend == config.BackendNone {
 		return append(list, supervisor.Skipped(network, "network.backend is none: bring a CNI plugin"))
 	}
 	return append(list, supervisor.Component{Name: network, After: needs.After, Run: when(n.Network.Run), Ready: n.Network.Ready})
+}
+
+// policies is what enforces NetworkPolicies. It listens to containerd before
+// the kubelet starts pods.
+func policies(cfg config.Config, n *node.Node, needs Needs) supervisor.Component {
+	switch {
+	case cfg.Network.Backend == config.BackendNone:
+		return supervisor.Skipped(config.NetworkPolicy, "network.backend is none: it is for your CNI plugin to enforce them")
+	case n.Policy == nil:
+		return supervisor.Skipped(config.NetworkPolicy, "nft cannot be used on this machine: network policies are NOT enforced")
+	case !cfg.NetworkPolicies():
+		return supervisor.Component{Name: config.NetworkPolicy, Once: true, Run: policy.Remove}
+	}
+	return supervisor.Component{Name: config.NetworkPolicy, After: append([]string{containerd}, needs.After...), Run: When(needs.Serving, n.Policy.Run), Ready: n.Policy.Ready}
 }
 
 // WithMemory adds the component that comes after all others, and ends the hurry

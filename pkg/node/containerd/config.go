@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"path/filepath"
+	"time"
 
 	"github.com/containerd/containerd/v2/version"
 
@@ -76,15 +77,32 @@ func Config(cfg config.Config, in Inputs) *srvconfig.Config {
 			pluginTTRPC: map[string]any{"address": p.ContainerdSocket + ".ttrpc", "uid": 0, "gid": 0},
 			// Upstream's is /run/containerd/s, which another containerd may use.
 			pluginShim: map[string]any{"socket_dir": filepath.Join(p.ContainerdState, "s")},
-			// NRI would listen at /var/run/nri/nri.sock, which may be the
-			// socket of another containerd on this machine.
-			pluginNRI: map[string]any{"disable": true},
+			pluginNRI:  nri(cfg),
 			// A pull through `ctr` uses the registries that pods use.
 			pluginTransfer:   map[string]any{"config_path": p.ContainerdHosts},
 			pluginCRI:        criServer(),
 			pluginCRIImages:  criImages(cfg),
 			pluginCRIRuntime: criRuntime(cfg, in),
 		},
+	}
+}
+
+// PluginTimeout is how long a plugin may hold a pod back.
+const PluginTimeout = 5 * time.Second
+
+// nri is there for kelp's own plugin alone. Its usual places may be those of
+// another containerd on this machine.
+func nri(cfg config.Config) map[string]any {
+	if !cfg.NetworkPolicies() {
+		return map[string]any{"disable": true}
+	}
+	p := cfg.Paths()
+	return map[string]any{
+		"disable":                false,
+		"socket_path":            p.NRISocket,
+		"plugin_path":            filepath.Join(p.NRI, "plugins"),
+		"plugin_config_path":     filepath.Join(p.NRI, "conf.d"),
+		"plugin_request_timeout": PluginTimeout.String(),
 	}
 }
 
