@@ -69,16 +69,22 @@ func (s *server) awaitVoters(t *testing.T, limit time.Duration, voters, learners
 // From one server on SQLite to three on etcd and an agent, while somebody
 // writes all the time; then the servers fail, one and two at a time.
 func TestThreeServers(t *testing.T) {
-	one := ownServer(t, specNamed("one"), "")
+	lb := bootFrontend(t)
+	sans := fmt.Sprintf("api: {tlsSANs: [%s]}\n", lb.Address)
+	one := ownServer(t, specNamed("one"), sans)
 	one.start(t)
-	leaf := ownHost(t, specNamed("ha-leaf"), "agent", agentConfig(one, one.agentToken(t)))
+	two := ownHost(t, specNamed("two"), "server", serverConfig(one, one.serverToken(t))+sans)
+	three := ownHost(t, specNamed("three"), "server", serverConfig(one, one.serverToken(t))+sans)
+	balance(t, lb, one, two, three)
+	leaf := ownHost(t, specNamed("ha-leaf"), "agent", fmt.Sprintf("server: https://%s:6443\ntoken: %s\n", lb.Address, one.agentToken(t)))
 	leaf.start(t)
 	one.awaitNode(t, "ha-leaf", joined)
+	if r, err := one.Exec(t.Context(), "", hosts.KelpPath, "server", "leave"); err != nil || r.Code == 0 || !strings.Contains(r.Stderr, "only server") {
+		t.Errorf("the only server may leave: status %d, %v: %s", r.Code, err, r.Stderr)
+	}
 	l := startLedger(t, one.through(t, leaf))
 	l.await(t, soon)
 
-	two := ownHost(t, specNamed("two"), "server", serverConfig(one, one.serverToken(t)))
-	three := ownHost(t, specNamed("three"), "server", serverConfig(one, one.serverToken(t)))
 	l.pause()
 	t.Logf("the second server was ready after %s", two.start(t).Round(10*time.Millisecond))
 	t.Logf("the longest pause of writes, the move to etcd in it, was %s", l.pause().Round(10*time.Millisecond))
@@ -94,7 +100,9 @@ func TestThreeServers(t *testing.T) {
 		}
 	}
 
-	c := &trio{t: t, servers: map[string]*server{"one": one, "two": two, "three": three}, leaf: leaf, ledger: l}
+	throughFrontend(t, one, lb)
+
+	c := &trio{t: t, servers: map[string]*server{"one": one, "two": two, "three": three}, leaf: leaf, lb: lb, ledger: l}
 	for _, fault := range []struct {
 		name string
 		test func(*testing.T)

@@ -23,6 +23,7 @@ type trio struct {
 	t       *testing.T // of the whole: hosts that a fault boots live as long
 	servers map[string]*server
 	leaf    *server
+	lb      *hosts.Host
 	ledger  *ledger
 }
 
@@ -77,6 +78,7 @@ func (c *trio) leaderIsKilled(t *testing.T) {
 	}
 	c.ledger.await(t, 3*soon)
 	t.Logf("with %s killed, writes paused for %s", leader.Name, c.ledger.pause().Round(10*time.Millisecond))
+	throughFrontend(t, c.other(leader), c.lb)
 	leader.run(t, "systemctl reset-failed kelp")
 	leader.start(t)
 	leader.awaitVoters(t, 2*soon, 3, 0)
@@ -164,7 +166,9 @@ func (c *trio) firstIsReplaced(t *testing.T) {
 
 func (c *trio) removedStaysOut(t *testing.T) {
 	three, two := c.servers["three"], c.servers["two"]
-	two.kubectl(t, "delete", "node", "three", "--wait=false")
+	if out := three.run(t, hosts.KelpPath+" server leave"); !strings.Contains(out, "three has left") {
+		t.Errorf("it printed %q", out)
+	}
 	three.awaitLog(t, 3*soon, "was removed from its cluster")
 	two.awaitVoters(t, 3*soon, 2, 0)
 	hosts.Eventually(t, soon, "kelp has ended on the removed server", func(ctx context.Context) error {

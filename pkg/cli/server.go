@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -16,6 +17,14 @@ func serverCommand() *cli.Command {
 		Name:  "server",
 		Usage: "run a server: the whole control plane, and this machine as a node",
 		Flags: ServerFlags(),
+		Subcommands: []*cli.Command{{
+			Name:  "leave",
+			Usage: "take this server out of its cluster, unless etcd would lose its majority",
+			Description: "Its member of etcd is removed, its Node deleted, and kelp on it ends and stays out. Drain it before, with\n" +
+				"kelp kubectl drain NAME --ignore-daemonsets, for its pods to move in peace.",
+			Flags:  ServerFlags(),
+			Action: leave,
+		}},
 		Action: func(c *cli.Context) error {
 			loaded, origins, err := config.Load(config.LoadOptions{File: configFile(c), Env: os.Environ(), Flags: givenFlags(c)})
 			if err != nil {
@@ -40,4 +49,16 @@ func serverCommand() *cli.Command {
 			return server.Run(ctx, loaded)
 		},
 	}
+}
+
+func leave(c *cli.Context) error {
+	cfg, _, err := LoadConfig(c)
+	if err != nil {
+		return err
+	}
+	if err := server.Leave(c.Context, cfg); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%s has left its cluster. To use the machine again, move %s away first.\n", cfg.Node.Name, cfg.DataDir)
+	return err
 }

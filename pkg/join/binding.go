@@ -19,6 +19,8 @@ import (
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+
+	"github.com/kelp-project/kelp/pkg/token"
 )
 
 const (
@@ -72,7 +74,12 @@ func (s *Server) check(ctx context.Context, r request, want NodeRequest) error {
 				}
 			}
 		}
-		if owner := ownerOf(ip, want.Name, nodes.Items, members); owner != "" {
+		owner := ownerOf(ip, want.Name, nodes.Items, members)
+		if own, err := netip.ParseAddrPort(s.address()); owner == anAPIServer && r.who.record.Role == token.Server && err == nil && own.Addr() != ip {
+			// It may be that machine itself, that has left and comes back at once.
+			return &problem{http.StatusServiceUnavailable, fmt.Sprintf("%s is still registered as an API server's address: that ends by itself when no server has it any more", ip)}
+		}
+		if owner != "" {
 			return &problem{http.StatusForbidden, fmt.Sprintf("%s is the address of %s", ip, owner)}
 		}
 	}
@@ -81,6 +88,9 @@ func (s *Server) check(ctx context.Context, r request, want NodeRequest) error {
 
 // reserved are names in the API server's certificate.
 var reserved = []string{"localhost", "kubernetes", "apiserver-loopback-client"}
+
+// anAPIServer owns an address of which nobody knows the node.
+const anAPIServer = "an API server"
 
 // ownerOf says who else has an address, "" if nobody.
 func ownerOf(ip netip.Addr, name string, nodes []corev1.Node, servers []string) string {
@@ -97,7 +107,7 @@ func ownerOf(ip netip.Addr, name string, nodes []corev1.Node, servers []string) 
 	}
 	for _, server := range servers {
 		if ap, err := netip.ParseAddrPort(server); err == nil && ap.Addr() == ip && !mine {
-			return "an API server"
+			return anAPIServer
 		}
 	}
 	return ""

@@ -2,12 +2,17 @@ package join
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"strings"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
 )
@@ -128,5 +133,41 @@ func TestSkew(t *testing.T) {
 		if err := skew("v1.37.2", other); (err == nil) != fine {
 			t.Errorf("%q: %v", other, err)
 		}
+	}
+}
+
+// A server that has left and comes back at once waits until its old
+// registration has ended, and joins then.
+func TestAServerThatComesBackWaitsForItsAddress(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	slices := h.api.DiscoveryV1().EndpointSlices("default")
+	registered, err := slices.Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone := registered.DeepCopy()
+	registered.Endpoints[0].Addresses = append(registered.Endpoints[0].Addresses, "192.0.2.12")
+	if _, err := slices.Update(t.Context(), registered, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	cfg := h.machine(t, "two", "192.0.2.12", h.token(t, token.Server))
+	ended := make(chan error, 1)
+	go func() { ended <- becomeServer(t, cfg) }()
+	if err := poll.Until(t.Context(), 10*time.Second, func(context.Context) error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if !strings.Contains(h.seen.String(), "still registered") {
+			return errors.New("it has not been told why")
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slices.Update(t.Context(), alone, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

@@ -49,19 +49,19 @@ func Decide(members []Member, grace time.Duration) []Action {
 			return []Action{{Remove, m, "its node was deleted"}}
 		}
 	}
-	voters, able := 0, []Member(nil)
+	voters, leaving := 0, false
 	for _, m := range members {
-		switch {
-		case !m.Learner:
+		if !m.Learner {
 			voters++
-		case m.Name != "" && m.Reachable && !m.Unbound && m.Behind <= caughtUp:
-			able = append(able, m)
+			leaving = leaving || m.Unbound
 		}
 	}
-	slices.SortFunc(able, func(a, b Member) int { return int(min(a.Behind, caughtUp)) - int(min(b.Behind, caughtUp)) })
+	able := ableToVote(members)
 	switch {
 	case len(able) == 0:
 		return nil
+	case voters == 1 && leaving:
+		return []Action{{Promote, able[0], "the only voter leaves"}}
 	case voters == 1 && len(able) >= 2:
 		reason := "with two more voters any one of three may fail"
 		return []Action{{Promote, able[0], reason}, {Promote, able[1], reason}}
@@ -74,6 +74,26 @@ func Decide(members []Member, grace time.Duration) []Action {
 		}
 	}
 	return nil
+}
+
+// ableToVote are the learners that can be promoted, those that are behind the
+// least first.
+func ableToVote(members []Member) []Member {
+	var able []Member
+	for _, m := range members {
+		if m.Learner && m.Name != "" && m.Reachable && !m.Unbound && m.Behind <= caughtUp {
+			able = append(able, m)
+		}
+	}
+	slices.SortFunc(able, func(a, b Member) int { return int(min(a.Behind, caughtUp)) - int(min(b.Behind, caughtUp)) })
+	return able
+}
+
+// MayLeave says whether a member can be removed: a learner always, a voter if a
+// majority is left, or a learner can take its place.
+func MayLeave(members []Member, leaving Member) bool {
+	voters := slices.DeleteFunc(slices.Clone(members), func(m Member) bool { return m.Learner })
+	return leaving.Learner || survives(members, leaving) || len(voters) == 1 && len(ableToVote(members)) > 0
 }
 
 // survives says whether a majority of voters is there when one is gone for
