@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: deps build run test test-unit test-e2e test-vm bench lint generate golden clean help
+.PHONY: deps build run test test-unit test-e2e test-vm demo-ha bench lint generate golden clean help
 
 # One set of flags for everything that is compiled here, so that all of it
 # shares one build cache. No package resolves names or users through libc, and
@@ -34,6 +34,9 @@ test-e2e: build ## scenarios on booted test hosts, as root; one of them: E2E=nam
 
 test-vm: build ## the smoke test in an emulated virtual machine with cgroup v2
 	go test -tags=$(TAGS),vm -count=1 -timeout=25m -run=VirtualMachine ./tests
+
+demo-ha: build ## three servers and an agent on test hosts: what they say of themselves
+	@go run ./tests/demo
 
 bench: build ## measure kelp beside the same components as separate processes
 	go run ./tests/bench

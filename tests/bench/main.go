@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	only := flag.String("only", "kelp-sqlite,kelp-etcd,separate", "the systems to measure")
+	only := flag.String("only", "kelp-sqlite,kelp-etcd,separate,cluster", "the systems to measure")
 	output := flag.String("o", ".build/bench.json", "where the figures are written as JSON")
 	quick := flag.Bool("quick", false, "a tenth of the idle times: to try the program, not to quote")
 	flag.Parse()
@@ -38,6 +38,12 @@ func run(ctx context.Context, names []string, output string, quick bool) (err er
 	report := Report{Machine: machine(), When: time.Now().UTC().Format(time.DateOnly), Quick: quick}
 	for _, name := range names {
 		fmt.Fprintf(os.Stderr, "measuring %s\n", name)
+		if name == "cluster" {
+			if report.Cluster, err = b.measureCluster(ctx); err != nil {
+				return fmt.Errorf("measure a cluster: %w", err)
+			}
+			continue
+		}
 		f, err := b.measure(ctx, name)
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", name, err)

@@ -14,6 +14,8 @@ type Report struct {
 	When    string    `json:"when"`
 	Quick   bool      `json:"quick,omitempty"`
 	Figures []Figures `json:"figures"`
+	// Cluster is of three servers and an agent, if they were measured.
+	Cluster *ClusterFigures `json:"cluster,omitempty"`
 }
 
 // machine describes where the figures were taken.
@@ -95,6 +97,29 @@ func (r Report) Table() string {
 		}
 		_, _ = fmt.Fprintf(w, "%s\t|\n", line)
 	}
+	_ = w.Flush()
+	if r.Cluster != nil {
+		text.WriteString("\n" + r.Cluster.table())
+	}
+	return text.String()
+}
+
+// table is what was measured of a cluster, in Markdown.
+func (c *ClusterFigures) table() string {
+	var text strings.Builder
+	w := tabwriter.NewWriter(&text, 0, 0, 1, ' ', 0)
+	line := func(name, form string, value float64) { _, _ = fmt.Fprintf(w, "| %s\t| "+form+"\t|\n", name, value) }
+	_, _ = fmt.Fprintln(w, "| three servers and an agent\t| kelp\t|\n|---\t|---\t|")
+	line("second server, with the move from SQLite to etcd: Ready, s", "%.2f", c.SecondServer)
+	line("third server: Ready, s", "%.2f", c.ThirdServer)
+	line("agent: Ready, s", "%.2f", c.Agent)
+	if n := len(c.Failovers); n > 0 {
+		line("leader killed: writes through the agent pause, p50, s", "%.2f", c.Failovers[n/2])
+		line("leader killed: writes through the agent pause, max, s", "%.2f", c.Failovers[n-1])
+	}
+	line("agent, idle: PSS, MB", "%.0f", c.AgentUsage.PSS)
+	line("agent, idle: anonymous memory, MB", "%.0f", c.AgentUsage.Anonymous)
+	line("agent, idle: CPU, % of a core", "%.1f", c.AgentUsage.CPU)
 	_ = w.Flush()
 	return text.String()
 }

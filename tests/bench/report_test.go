@@ -24,6 +24,19 @@ func TestTableHasRatiosToTheSeparateProcesses(t *testing.T) {
 	}
 }
 
+func TestTableHasTheClustersFigures(t *testing.T) {
+	t.Parallel()
+	table := Report{Cluster: &ClusterFigures{SecondServer: 7, Failovers: []float64{1, 2, 4}, AgentUsage: Usage{PSS: 120}}}.Table()
+	table = regexp.MustCompile(` +`).ReplaceAllString(table, " ")
+	for _, want := range []string{
+		"| second server, with the move from SQLite to etcd: Ready, s | 7.00 |", "pause, p50, s | 2.00 |", "pause, max, s | 4.00 |", "| agent, idle: PSS, MB | 120 |",
+	} {
+		if !strings.Contains(table, want) {
+			t.Errorf("no line %q in\n%s", want, table)
+		}
+	}
+}
+
 func TestUsageCountsCPUOnlyOfWhatWasThereAllTheTime(t *testing.T) {
 	t.Parallel()
 	before := map[string]process{"1": {group: "daemons", ticks: 100}, "2": {group: "pods", ticks: 7}}
