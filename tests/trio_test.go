@@ -155,7 +155,7 @@ func (c *trio) firstIsReplaced(t *testing.T) {
 	two.awaitNode(t, "ha-leaf", joined)
 	c.ledger.check(t, two.client(t))
 
-	two.kubectl(t, "delete", "node", "one", "--wait=false")
+	two.kubectl(t, "delete", "node", "one", "--timeout=60s")
 	two.awaitVoters(t, 3*soon, 2, 0)
 	again := ownHost(c.t, specNamed("first"), "server", serverConfig(two, two.serverToken(t))+"node: {name: one}\n")
 	again.start(t)

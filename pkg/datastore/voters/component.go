@@ -3,6 +3,7 @@ package voters
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/containerd/log"
@@ -99,26 +100,39 @@ func (v *Voters) look(ctx context.Context, client *clientv3.Client) error {
 			return fmt.Errorf("%s: %w", a, err)
 		}
 		log.G(ctx).WithField("member", a.Member.Name).WithField("reason", a.Reason).Info(string(a.Verb) + "d an etcd member")
+		if a.Verb == Remove {
+			// At once: somebody may wait for the name.
+			left := slices.DeleteFunc(members, func(m Member) bool { return m.ID == a.Member.ID })
+			return v.opts.Nodes.Free(ctx, namesOf(left))
+		}
 	}
 	return nil
+}
+
+func namesOf(members []Member) []string {
+	var names []string
+	for _, m := range members {
+		if m.Name != "" {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // hold sees to it that a node outlives its member. A server alone has nobody to
 // leave: its node comes back.
 func (v *Voters) hold(ctx context.Context, members []Member, staying map[string]bool) error {
-	var names []string
-	for _, m := range members {
-		if m.Name == "" || len(members) == 1 {
-			continue
-		}
-		names = append(names, m.Name)
-		if staying[m.Name] {
-			if err := v.opts.Nodes.Hold(ctx, m.Name); err != nil {
+	if len(members) == 1 {
+		return v.opts.Nodes.Free(ctx, nil)
+	}
+	for _, name := range namesOf(members) {
+		if staying[name] {
+			if err := v.opts.Nodes.Hold(ctx, name); err != nil {
 				return err
 			}
 		}
 	}
-	return v.opts.Nodes.Free(ctx, names)
+	return v.opts.Nodes.Free(ctx, namesOf(members))
 }
 
 // tell logs a member's problem when it is another one than before.
