@@ -11,10 +11,10 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/containerd/log"
-	"golang.org/x/net/http2"
 )
 
 const (
@@ -88,11 +88,46 @@ func (a *Agent) serve(ctx context.Context, server string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	(&http2.Server{ReadIdleTimeout: idleBeforePing, PingTimeout: pingTimeout}).ServeConn(conn, &http2.ServeConnOpts{Context: ctx, Handler: http.HandlerFunc(a.connect)})
-	return errors.New("the server closed it")
+	once := &onlyConn{conn: conn, ended: make(chan struct{})}
+	s := &http.Server{
+		Handler: http.HandlerFunc(a.connect), Protocols: http2(), HTTP2: pings(), ReadHeaderTimeout: openTimeout,
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				_ = once.Close() // Serve returns
+			}
+		},
+	}
+	defer context.AfterFunc(ctx, func() { _ = s.Close() })()
+	defer s.Close()
+	return s.Serve(once)
 }
+
+// onlyConn is a listener with one connection, which it has already.
+type onlyConn struct {
+	conn     net.Conn
+	accepted atomic.Bool
+	close    sync.Once
+	ended    chan struct{} // closed with the listener
+}
+
+// Accept returns the connection, and an error when that has ended.
+func (l *onlyConn) Accept() (net.Conn, error) {
+	if l.accepted.CompareAndSwap(false, true) {
+		return l.conn, nil
+	}
+	<-l.ended
+	return nil, net.ErrClosed
+}
+
+// Close ends Accept.
+func (l *onlyConn) Close() error {
+	l.close.Do(func() { close(l.ended) })
+	return nil
+}
+
+// Addr is the connection's.
+func (l *onlyConn) Addr() net.Addr { return l.conn.LocalAddr() }
 
 func (a *Agent) open(ctx context.Context, server string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)

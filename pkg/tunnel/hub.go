@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/containerd/log"
-	"golang.org/x/net/http2"
 )
 
 const (
@@ -33,20 +32,36 @@ var ErrNoTunnel = errors.New("the node has no tunnel to this server")
 // Hub holds the connections of agents to one server. It is safe for concurrent
 // use.
 type Hub struct {
-	transport *http2.Transport
-	identify  func(*http.Request) string
+	identify func(*http.Request) string
 
 	mu    sync.Mutex
-	nodes map[string]*http2.ClientConn
+	nodes map[string]*http.ClientConn
 }
 
 // NewHub returns a hub without connections. Identify returns the node whose
 // certificate a request has shown, "" for everybody else.
 func NewHub(identify func(*http.Request) string) *Hub {
-	return &Hub{
-		identify: identify, nodes: map[string]*http2.ClientConn{},
-		transport: &http2.Transport{ReadIdleTimeout: idleBeforePing, PingTimeout: pingTimeout, DisableCompression: true},
+	return &Hub{identify: identify, nodes: map[string]*http.ClientConn{}}
+}
+
+// http2 is what both ends of a connection speak: TLS is below it already.
+func http2() *http.Protocols {
+	p := &http.Protocols{}
+	p.SetUnencryptedHTTP2(true)
+	return p
+}
+
+func pings() *http.HTTP2Config {
+	return &http.HTTP2Config{SendPingTimeout: idleBeforePing, PingTimeout: pingTimeout}
+}
+
+// turn makes this side of a connection the client.
+func turn(ctx context.Context, conn net.Conn) (*http.ClientConn, error) {
+	transport := &http.Transport{
+		Protocols: http2(), HTTP2: pings(), DisableCompression: true,
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 	}
+	return transport.NewClientConn(context.WithoutCancel(ctx), "http", "node:80")
 }
 
 // ServeHTTP takes the connection of an agent.
@@ -71,7 +86,7 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = conn.Close() // the agent connects again
 		return
 	}
-	turned, err := h.transport.NewClientConn(&bufferedConn{conn, buffered.Reader})
+	turned, err := turn(r.Context(), &bufferedConn{conn, buffered.Reader})
 	if err != nil {
 		entry.WithError(err).Warn("a tunnel was not opened")
 		_ = conn.Close()
@@ -82,19 +97,30 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.nodes[node] = turned
 	h.mu.Unlock()
 	if old != nil {
-		old.SetDoNotReuse() // what goes through it may end by itself
+		retire(old)
 	}
 	entry.Debug("a tunnel was opened")
+}
+
+// retire closes a connection when what goes through it has ended.
+func retire(old *http.ClientConn) {
+	closeIdle := func(c *http.ClientConn) {
+		if c.InFlight() == 0 {
+			_ = c.Close() // nobody uses it
+		}
+	}
+	old.SetStateHook(closeIdle)
+	closeIdle(old)
 }
 
 // Has says whether a node has a connection that can be used.
 func (h *Hub) Has(node string) bool { return h.of(node) != nil }
 
-func (h *Hub) of(node string) *http2.ClientConn {
+func (h *Hub) of(node string) *http.ClientConn {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c := h.nodes[node]
-	if c != nil && !c.CanTakeNewRequest() {
+	if c != nil && c.Err() != nil {
 		delete(h.nodes, node)
 		return nil
 	}
@@ -121,7 +147,7 @@ func (h *Hub) Dial(ctx context.Context, node, address string) (io.ReadWriteClose
 	// The request ends with its body; ctx is for the dialling alone.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, end)
-	req := (&http.Request{Method: http.MethodConnect, URL: &url.URL{Host: address}, Host: address, Header: http.Header{}, Body: reader}).WithContext(life)
+	req := (&http.Request{Method: http.MethodConnect, URL: &url.URL{Scheme: "http", Host: address}, Host: address, Header: http.Header{}, Body: reader}).WithContext(life)
 	res, err := turned.RoundTrip(req)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrNoTunnel, err) // it has just broken
