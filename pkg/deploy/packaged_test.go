@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -102,11 +103,12 @@ func imagesOf(o *unstructured.Unstructured) []string {
 	return images
 }
 
-// What --disable takes has a manifest, or is servicelb, which needs none.
+// What --disable takes has a manifest, or runs in kelp itself.
 func TestEveryPackagedComponentCanBeDisabled(t *testing.T) {
 	t.Parallel()
+	inside := []string{"servicelb", config.NetworkPolicy}
 	for _, name := range config.Packaged {
-		if _, err := fs.Stat(manifests.FS, name+".yaml"); err != nil && name != "servicelb" {
+		if _, err := fs.Stat(manifests.FS, name+".yaml"); err != nil && !slices.Contains(inside, name) {
 			t.Errorf("--disable=%s has nothing to remove: %v", name, err)
 		}
 	}
