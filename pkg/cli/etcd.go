@@ -35,7 +35,10 @@ func members(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if datastore.Kind(cfg) != config.DatastoreEtcd {
+	switch datastore.Kind(cfg) {
+	case config.DatastoreExternal:
+		return errors.New("the datastore is external: kelp runs no member of it")
+	case config.DatastoreSQLite:
 		return errors.New("the datastore of this server is SQLite: it moves to etcd when another server joins")
 	}
 	client, err := datastore.New(cfg).Client()

@@ -33,6 +33,9 @@ func (c Config) Complete(h Host) (Config, error) {
 	if c.Node.Name == "" {
 		return c, fmt.Errorf("node.name: this machine has no name; set one with hostnamectl or --node-name")
 	}
+	if c.Datastore.Kind == DatastoreAuto && c.Datastore.Endpoint != "" {
+		c.Datastore.Kind = DatastoreExternal
+	}
 	c.Network.ClusterDNS = c.clusterDNS()
 	var err error
 	if len(c.Node.IPs) == 0 {

@@ -110,8 +110,20 @@ type Network struct {
 
 // Datastore is where the cluster's objects are kept.
 type Datastore struct {
-	// Kind is sqlite or etcd; auto is SQLite for one server, and etcd from the moment when a second one joins.
+	// Kind is sqlite, etcd or external; auto is SQLite for one server, etcd from the moment when a second one joins, and external where an endpoint is set.
 	Kind DatastoreKind `yaml:"kind" flag:"datastore" scope:"cluster" change:"never"`
+
+	// Endpoint is a datastore that kelp does not run, shared by all servers: etcd as https://host:2379,https://host:2379; postgres://user:password@host:5432/database; mysql://user:password@tcp(host:3306)/database.
+	Endpoint string `yaml:"endpoint" flag:"datastore-endpoint" scope:"node" change:"never" secret:"true"`
+
+	// CAFile is the authority of the external datastore's certificate.
+	CAFile string `yaml:"caFile" flag:"datastore-ca-file" alias:"datastore-cafile" scope:"node" change:"restart"`
+
+	// CertFile is the certificate that the external datastore is shown.
+	CertFile string `yaml:"certFile" flag:"datastore-cert-file" alias:"datastore-certfile" scope:"node" change:"restart"`
+
+	// KeyFile is the key of that certificate.
+	KeyFile string `yaml:"keyFile" flag:"datastore-key-file" alias:"datastore-keyfile" scope:"node" change:"restart"`
 
 	// VoterGrace is how long a server may be away before another one takes its vote in etcd.
 	VoterGrace Duration `yaml:"voterGrace" flag:"voter-grace" scope:"cluster" change:"restart"`

@@ -22,6 +22,7 @@ type Paths struct {
 	EgressSocket   string // the API server's way to nodes, 0600
 	Etcd           string // the embedded etcd member's data
 	EtcdServers    string // the etcd members that a server which joined others remembers
+	ExternalFile   string // says that the data is in an external datastore
 	MoveToEtcd     string // asks the next start to move SQLite's data to etcd
 	Removed        string // says that the server was removed from its cluster
 	VersionFile    string // the version that wrote this directory last
@@ -70,6 +71,7 @@ func (c Config) Paths() Paths {
 		EgressSocket:   run("egress.sock"),
 		Etcd:           data("server", "db", "etcd"),
 		EtcdServers:    data("server", "etcd-servers.json"),
+		ExternalFile:   data("server", "db", "external"),
 		MoveToEtcd:     data("server", "db", "move-to-etcd"),
 		Removed:        data("server", "removed"),
 		VersionFile:    data("version.json"),

@@ -11,7 +11,6 @@ import (
 // fingers, and that no setting here is near to.
 var advice = map[string]string{
 	"cluster-init":             "kelp has --datastore=etcd for that",
-	"datastore-endpoint":       "kelp keeps its own datastore; choose it with --datastore",
 	"disable-cloud-controller": "kelp runs no cloud controller; leave it out",
 	"disable-helm-controller":  "kelp has no Helm controller; leave it out",
 	"disable-kube-proxy":       "kelp always runs kube-proxy; leave it out",

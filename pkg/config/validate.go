@@ -60,6 +60,7 @@ func (c Config) Validate(o Origins) error {
 	k.api()
 	k.network()
 	k.disable()
+	k.datastore()
 	k.arguments()
 	return errors.Join(k.errs...)
 }
@@ -155,9 +156,6 @@ func (k *checker) disable() {
 		default:
 			k.addf("components.disable", "%q is not a packaged component (%s)%s", name, strings.Join(Packaged, ", "), didYouMean(name, Packaged))
 		}
-	}
-	if k.cfg.Datastore.Kind == DatastoreSQLite && len(k.cfg.Args.Etcd) > 0 {
-		k.addf("args.etcd", "there is no etcd with datastore.kind sqlite (%s)", k.origins["datastore.kind"])
 	}
 }
 

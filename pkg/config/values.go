@@ -39,9 +39,10 @@ const (
 	BackendWireGuard NetworkBackend = "wireguard-native"
 	BackendNone      NetworkBackend = "none"
 
-	DatastoreAuto   DatastoreKind = "auto"
-	DatastoreSQLite DatastoreKind = "sqlite"
-	DatastoreEtcd   DatastoreKind = "etcd"
+	DatastoreAuto     DatastoreKind = "auto"
+	DatastoreSQLite   DatastoreKind = "sqlite"
+	DatastoreEtcd     DatastoreKind = "etcd"
+	DatastoreExternal DatastoreKind = "external"
 
 	SnapshotterOverlayFS Snapshotter = "overlayfs"
 	SnapshotterNative    Snapshotter = "native"
@@ -58,8 +59,10 @@ func (NetworkBackend) Values() []string {
 	return names(BackendVXLAN, BackendHostGW, BackendWireGuard, BackendNone)
 }
 
-// Values are auto, sqlite and etcd.
-func (DatastoreKind) Values() []string { return names(DatastoreAuto, DatastoreSQLite, DatastoreEtcd) }
+// Values are auto, sqlite, etcd and external.
+func (DatastoreKind) Values() []string {
+	return names(DatastoreAuto, DatastoreSQLite, DatastoreEtcd, DatastoreExternal)
+}
 
 // Values are overlayfs and native.
 func (Snapshotter) Values() []string { return names(SnapshotterOverlayFS, SnapshotterNative) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -45,7 +46,10 @@ func (e Endpoint) Client() (*clientv3.Client, error) {
 }
 
 func (e Endpoint) tls() (*tls.Config, error) {
-	if e.CertFile == "" {
+	if e.CertFile == "" && e.CAFile == "" {
+		if len(e.URLs) > 0 && strings.HasPrefix(e.URLs[0], "https://") {
+			return &tls.Config{MinVersion: tls.VersionTLS12}, nil // the machine's own authorities
+		}
 		return nil, nil
 	}
 	info := transport.TLSInfo{CertFile: e.CertFile, KeyFile: e.KeyFile, TrustedCAFile: e.CAFile}

@@ -27,7 +27,6 @@ type Endpoint struct {
 // backend is what the two datastores have in common.
 type backend interface {
 	Run(ctx context.Context) error
-	URL() string
 }
 
 var (
@@ -53,10 +52,31 @@ func New(cfg config.Config) *Datastore { return NewAt(cfg, cfg.Paths()) }
 
 // NewAt is New with other paths than the configuration's.
 func NewAt(cfg config.Config, paths config.Paths) *Datastore {
-	if Kind(cfg) == config.DatastoreSQLite {
+	switch Kind(cfg) {
+	case config.DatastoreSQLite:
 		return newSQLite(paths)
+	case config.DatastoreExternal:
+		return newExternal(cfg.Datastore, paths)
 	}
 	return newEtcd(EtcdInputs(cfg, paths), paths)
+}
+
+// newExternal is etcd as it is, or SQL behind kine on this server.
+func newExternal(d config.Datastore, paths config.Paths) *Datastore {
+	if d.ExternalEtcd() {
+		return &Datastore{name: "external etcd", backend: elsewhere{}, endpoint: Endpoint{URLs: d.EtcdURLs(), CAFile: d.CAFile, CertFile: d.CertFile, KeyFile: d.KeyFile}}
+	}
+	store := kine.New(kine.Options{Remote: &kine.Remote{Endpoint: d.Endpoint, CAFile: d.CAFile, CertFile: d.CertFile, KeyFile: d.KeyFile}, Socket: paths.KineSocket})
+	return &Datastore{name: "external", backend: store, endpoint: Endpoint{URLs: []string{store.URL()}}}
+}
+
+// elsewhere is a datastore that nobody runs here.
+type elsewhere struct{}
+
+// Run waits.
+func (elsewhere) Run(ctx context.Context) error {
+	<-ctx.Done()
+	return nil
 }
 
 func newSQLite(paths config.Paths) *Datastore {

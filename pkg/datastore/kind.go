@@ -17,7 +17,7 @@ import (
 func Kind(cfg config.Config) config.DatastoreKind {
 	paths := cfg.Paths()
 	switch cfg.Datastore.Kind {
-	case config.DatastoreSQLite, config.DatastoreEtcd:
+	case config.DatastoreSQLite, config.DatastoreEtcd, config.DatastoreExternal:
 		return cfg.Datastore.Kind
 	}
 	if exists(paths.Etcd) {
@@ -28,9 +28,16 @@ func Kind(cfg config.Config) config.DatastoreKind {
 
 // Check refuses a configuration whose datastore is not where the data is.
 func Check(cfg config.Config) error {
-	paths := cfg.Paths()
-	if cfg.Datastore.Kind == config.DatastoreSQLite && etcd.Exists(paths.Etcd) {
+	paths, kind := cfg.Paths(), cfg.Datastore.Kind
+	switch {
+	case kind == config.DatastoreSQLite && etcd.Exists(paths.Etcd):
 		return fmt.Errorf("datastore.kind is sqlite, and this server's data is in etcd, in %s: set auto or etcd", paths.Etcd)
+	case kind == config.DatastoreExternal && etcd.Exists(paths.Etcd):
+		return fmt.Errorf("datastore.endpoint is set, and this server's data is in etcd, in %s: kelp does not move it out of there", paths.Etcd)
+	case kind == config.DatastoreExternal && exists(paths.SQLiteFile):
+		return fmt.Errorf("datastore.endpoint is set, and this server's data is in SQLite, in %s: kelp does not move it out of there", paths.SQLiteFile)
+	case kind != config.DatastoreExternal && exists(paths.ExternalFile):
+		return fmt.Errorf("this server's data is in an external datastore, as %s says: set datastore.endpoint", paths.ExternalFile)
 	}
 	return nil
 }
@@ -55,6 +62,9 @@ const pause = 10 * time.Minute
 // that has failed, with the reason.
 func AskToMove(cfg config.Config, now time.Time) error {
 	paths := cfg.Paths()
+	if Kind(cfg) == config.DatastoreExternal {
+		return nil // there is nothing to move
+	}
 	if cfg.Datastore.Kind == config.DatastoreSQLite {
 		return fmt.Errorf("its datastore is SQLite, by its configuration: no other server can join until datastore.kind is auto or etcd")
 	}

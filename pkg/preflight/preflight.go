@@ -95,7 +95,7 @@ func look(cfg config.Config, role Role) Report {
 
 // checkDatabase looks at SQLite's file where it is in use.
 func checkDatabase(cfg config.Config) []Finding {
-	if datastore.Kind(cfg) == config.DatastoreEtcd {
+	if datastore.Kind(cfg) != config.DatastoreSQLite {
 		return nil
 	}
 	file := cfg.Paths().SQLiteFile

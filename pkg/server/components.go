@@ -105,13 +105,16 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 // there is no other, and elsewhere on the one that has the lease.
 func once(cfg config.Config, ds *datastore.Datastore, serving func(context.Context) error) []supervisor.Component {
 	list := append(control(cfg), nodeIPAM(cfg, serving))
-	if datastore.Kind(cfg) != config.DatastoreEtcd {
+	kind := datastore.Kind(cfg)
+	if kind == config.DatastoreSQLite {
 		return append(list, supervisor.Skipped(leaderName, "there is one server"))
 	}
 	connect := func() (kubernetes.Interface, error) { return kelpClient(cfg) }
 	elected := leader.New(cfg.Node.Name, connect)
-	keeper := voters.New(voters.Options{Connect: ds.Client, Grace: time.Duration(cfg.Datastore.VoterGrace), Nodes: &serverNodes{connect: connect}})
-	list = append(list, supervisor.Component{Name: votersName, After: []string{api}, Run: keeper.Run})
+	if kind == config.DatastoreEtcd {
+		keeper := voters.New(voters.Options{Connect: ds.Client, Grace: time.Duration(cfg.Datastore.VoterGrace), Nodes: &serverNodes{connect: connect}})
+		list = append(list, supervisor.Component{Name: votersName, After: []string{api}, Run: keeper.Run})
+	}
 	for i, c := range list {
 		if c.Skip == "" {
 			list[i].Run, list[i].Ready = elected.Only(c.Run, c.Ready)

@@ -25,7 +25,10 @@ const leaveWithin = 2 * time.Minute
 // wish is kept in the cluster: it is carried out by whoever runs, also when
 // Leave is interrupted or a server restarts meanwhile.
 func Leave(ctx context.Context, cfg config.Config) error {
-	if datastore.Kind(cfg) != config.DatastoreEtcd {
+	switch datastore.Kind(cfg) {
+	case config.DatastoreExternal:
+		return errors.New("this server keeps nothing that others need: stop kelp on it, and kelp kubectl delete node " + cfg.Node.Name + " elsewhere")
+	case config.DatastoreSQLite:
 		return errors.New("this is the only server of its cluster: there is nothing to leave")
 	}
 	ds := datastore.New(cfg)

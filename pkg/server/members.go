@@ -27,7 +27,7 @@ import (
 // data in SQLite moves it to etcd first, which takes a restart.
 func grow(cfg config.Config, restart func()) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if datastore.Kind(cfg) == config.DatastoreEtcd {
+		if datastore.Kind(cfg) != config.DatastoreSQLite {
 			return nil
 		}
 		if err := datastore.AskToMove(cfg, time.Now()); err != nil {

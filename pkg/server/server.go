@@ -82,8 +82,11 @@ func run(ctx context.Context, cfg config.Config) (again bool, err error) {
 }
 
 // settleDatastore moves the data to etcd where that is due, and sets aside what
-// a move has left.
+// a move has left. With an external datastore it sees to the cluster's keys.
 func settleDatastore(ctx context.Context, cfg config.Config) error {
+	if datastore.Kind(cfg) == config.DatastoreExternal {
+		return settleExternal(ctx, cfg)
+	}
 	if datastore.Moving(cfg) {
 		// Its certificates are the ones that etcd's member needs.
 		if err := pki.New(cfg).Ensure(ctx); err != nil {

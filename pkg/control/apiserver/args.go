@@ -81,8 +81,10 @@ func listenerArgs(s *args.Set, cfg config.Config, p config.Paths) {
 func datastoreArgs(s *args.Set, store Datastore) {
 	s.Owned("storage-backend", "etcd3", datastore)
 	s.Owned("etcd-servers", strings.Join(store.URLs, ","), datastore)
-	if store.CertFile != "" {
+	if store.CAFile != "" {
 		s.Owned("etcd-cafile", store.CAFile, datastore)
+	}
+	if store.CertFile != "" {
 		s.Owned("etcd-certfile", store.CertFile, datastore)
 		s.Owned("etcd-keyfile", store.KeyFile, datastore)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/k3s-io/kine/pkg/drivers/generic"
 	"github.com/k3s-io/kine/pkg/endpoint"
+	"github.com/k3s-io/kine/pkg/tls"
 )
 
 // Synchronous is when SQLite waits for the disk.
@@ -18,8 +19,21 @@ const (
 	Normal Synchronous = "NORMAL"
 )
 
+// Remote is an SQL database on another machine.
+type Remote struct {
+	Endpoint string // postgres://… or mysql://…; it may hold a password
+	CAFile   string // the authority of its certificate
+	CertFile string // what it is shown, if it wants that
+	KeyFile  string
+}
+
+// remoteConnections are what one server has open at most: PostgreSQL takes 100
+// by default, of all.
+const remoteConnections = 25
+
 // Options are where the store is and how careful it is.
 type Options struct {
+	Remote      *Remote     // in place of a file
 	File        string      // the database
 	Socket      string      // where clients connect, a path
 	Synchronous Synchronous // Full when empty
@@ -46,6 +60,16 @@ func (o Options) dsn() string {
 // endpointConfig fills in every field for which kine has a default only on
 // its command line.
 func (o Options) endpointConfig() endpoint.Config {
+	cfg := o.localConfig()
+	if o.Remote != nil {
+		cfg.Endpoint = o.Remote.Endpoint
+		cfg.BackendTLSConfig = tls.Config{CAFile: o.Remote.CAFile, CertFile: o.Remote.CertFile, KeyFile: o.Remote.KeyFile}
+		cfg.ConnectionPoolConfig.MaxOpen = remoteConnections
+	}
+	return cfg
+}
+
+func (o Options) localConfig() endpoint.Config {
 	return endpoint.Config{
 		Listener: "unix://" + o.Socket,
 		Endpoint: o.dsn(),
@@ -60,7 +84,8 @@ func (o Options) endpointConfig() endpoint.Config {
 		CompactMinRetain:    1000,
 		CompactBatchSize:    1000,
 		PollBatchSize:       500,
-		// Only a safety net: writes of this process notify the watches directly.
+		// Writes of this process notify the watches directly: it is for those of
+		// other servers, and otherwise only a safety net.
 		PollInterval: time.Second,
 	}
 }

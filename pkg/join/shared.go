@@ -1,0 +1,155 @@
+package join
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/containerd/log"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/token"
+)
+
+// sharedKey is where an external datastore holds what all servers of its
+// cluster have in common. No object of the API's is there.
+const sharedKey = "/kelp/authorities"
+
+// shared is its value: whose keys they are, and the keys for whoever has the
+// secret of the server token.
+type shared struct {
+	Hash   string `json:"hash"` // of the serving authority, as in tokens
+	Sealed []byte `json:"sealed"`
+}
+
+// Share has this server and the others that use the same external datastore be
+// of one cluster: the first one makes the authorities, with make, and puts them
+// there, sealed with the server token's secret; the others take them.
+func Share(ctx context.Context, cfg config.Config, store clientv3.KV, make func(context.Context) error) error {
+	for {
+		again, err := share(ctx, cfg, store, make)
+		if err != nil || !again {
+			return err
+		}
+	}
+}
+
+func share(ctx context.Context, cfg config.Config, store clientv3.KV, make func(context.Context) error) (again bool, err error) {
+	res, err := store.Get(ctx, sharedKey)
+	if err != nil {
+		return false, fmt.Errorf("read the cluster's keys from the datastore: %w", err)
+	}
+	own, err := hasKeys(cfg.Paths())
+	if err != nil {
+		return false, err
+	}
+	if len(res.Kvs) == 0 {
+		return publish(ctx, cfg, store, 0, make)
+	}
+	var there shared
+	if err := json.Unmarshal(res.Kvs[0].Value, &there); err != nil {
+		return false, fmt.Errorf("read the cluster's keys from the datastore: %w", err)
+	}
+	if !own {
+		return false, take(ctx, cfg, there)
+	}
+	secret, hash, err := serverSecret(cfg)
+	if err != nil {
+		return false, err
+	}
+	if hash != there.Hash {
+		return false, fmt.Errorf("the datastore holds another cluster: its authority has hash %.12s…, this server's %.12s…; give this server another data-dir, or the datastore another database", there.Hash, hash)
+	}
+	if _, err := open(there.Sealed, secret); errors.Is(err, errSealed) {
+		// The token has another secret now.
+		return publish(ctx, cfg, store, res.Kvs[0].ModRevision, make)
+	}
+	return false, nil
+}
+
+// hasKeys says whether this server has the authorities' keys.
+func hasKeys(p config.Paths) (bool, error) {
+	_, err := os.Stat(pki.AuthorityFiles(p, pki.ServerCA).Key)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("look for the cluster's keys: %w", err)
+	}
+	return err == nil, nil
+}
+
+// publish writes this server's keys, which are made if they are missing, in
+// place of what was written at a revision. It is to be tried again when another
+// server was faster.
+func publish(ctx context.Context, cfg config.Config, store clientv3.KV, revision int64, make func(context.Context) error) (again bool, err error) {
+	own, err := hasKeys(cfg.Paths())
+	if err != nil {
+		return false, err
+	}
+	if err := make(ctx); err != nil {
+		return false, err
+	}
+	secret, hash, err := serverSecret(cfg)
+	if err != nil {
+		return false, err
+	}
+	sealed, err := seal(cfg.Paths(), secret)
+	if err != nil {
+		return false, err
+	}
+	text, err := json.Marshal(shared{hash, sealed})
+	if err != nil {
+		return false, fmt.Errorf("encode the cluster's keys: %w", err)
+	}
+	res, err := store.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(sharedKey), "=", revision)).
+		Then(clientv3.OpPut(sharedKey, string(text))).Else(clientv3.OpGet(sharedKey)).Commit()
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("write the cluster's keys to the datastore: %w", err)
+	case res.Succeeded:
+		log.G(ctx).Info("the cluster's keys are in the datastore, sealed with the server token")
+		return false, nil
+	case !own:
+		// Nobody has seen them yet.
+		for _, path := range bundleFiles(cfg.Paths()) {
+			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+				return false, fmt.Errorf("give way to the server that was faster: %w", err)
+			}
+		}
+	}
+	return true, nil
+}
+
+// take writes the cluster's keys to this server.
+func take(ctx context.Context, cfg config.Config, there shared) error {
+	t, given, err := token.Given(cfg)
+	switch {
+	case err != nil:
+		return err
+	case !given:
+		return errors.New("the datastore holds a cluster already: set token or tokenFile to its server token, which its servers have in " + cfg.Paths().TokenFile)
+	case t.Hash != "" && t.Hash != there.Hash:
+		return fmt.Errorf("the datastore holds another cluster than the token's: its authority has hash %.12s…, the token's %.12s…", there.Hash, t.Hash)
+	}
+	contents, err := open(there.Sealed, t.Secret)
+	if err != nil {
+		return fmt.Errorf("%w: set token or tokenFile to the cluster's server token", err)
+	}
+	log.G(ctx).Info("took the cluster's keys from the datastore")
+	return install(cfg.Paths(), contents)
+}
+
+// serverSecret is the secret of this server's own token file.
+func serverSecret(cfg config.Config) (secret, hash string, err error) {
+	text, err := os.ReadFile(cfg.Paths().TokenFile)
+	if err != nil {
+		return "", "", fmt.Errorf("read the cluster's token: %w", err)
+	}
+	t, err := token.Parse(string(text))
+	if err != nil {
+		return "", "", fmt.Errorf("read the cluster's token: %w", err)
+	}
+	return t.Secret, t.Hash, nil
+}

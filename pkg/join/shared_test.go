@@ -1,0 +1,170 @@
+package join
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore/kine"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
+	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/token"
+)
+
+// newStore is a datastore that servers share.
+func newStore(t *testing.T) *clientv3.Client {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "shared") // short: it holds a socket
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	store := kine.New(kine.Options{File: filepath.Join(dir, "db", "state.db"), Socket: filepath.Join(dir, "run", "kine.sock")})
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := store.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{store.URL()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = client.Close()
+		cancel()
+		running.Wait()
+	})
+	if err := poll.Until(ctx, 10*time.Second, func(ctx context.Context) error {
+		_, err := client.Get(ctx, "/registry/health")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// shareWith has a server be of the store's cluster.
+func shareWith(ctx context.Context, cfg config.Config, store clientv3.KV) error {
+	return Share(ctx, cfg, store, func(ctx context.Context) error {
+		if err := pki.New(cfg).Ensure(ctx); err != nil {
+			return err
+		}
+		return token.Ensure(cfg)
+	})
+}
+
+func authority(t *testing.T, cfg config.Config) []byte {
+	t.Helper()
+	text, err := os.ReadFile(pki.AuthorityFiles(cfg.Paths(), pki.ServerCA).Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func stateless(t *testing.T, name, address, secret string) config.Config {
+	t.Helper()
+	cfg := testConfig(t, name, address)
+	cfg.Token = secret
+	return cfg
+}
+
+const sharedSecret = "a-secret-that-all-servers-were-given"
+
+// Two servers that start at the same moment are of one cluster, and so is one
+// that comes later; nobody else gets the keys.
+func TestServersShareADatastore(t *testing.T) {
+	t.Parallel()
+	store := newStore(t)
+	servers := []config.Config{stateless(t, "one", "192.0.2.1", sharedSecret), stateless(t, "two", "192.0.2.2", sharedSecret)}
+	var starting sync.WaitGroup
+	for _, cfg := range servers {
+		starting.Go(func() {
+			if err := shareWith(t.Context(), cfg, store); err != nil {
+				t.Errorf("%s: %v", cfg.Node.Name, err)
+			}
+		})
+	}
+	starting.Wait()
+	later := stateless(t, "three", "192.0.2.3", sharedSecret)
+	for range 2 { // and once more, as after a restart
+		if err := shareWith(t.Context(), later, store); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, cfg := range servers {
+		if !bytes.Equal(authority(t, cfg), authority(t, later)) {
+			t.Errorf("%s has another authority", cfg.Node.Name)
+		}
+	}
+	res, err := store.Get(t.Context(), sharedKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := res.Kvs[0].Value; bytes.Contains(text, []byte("PRIVATE KEY")) || bytes.Contains(text, []byte(sharedSecret)) {
+		t.Errorf("the datastore holds a key in the clear: %s", text)
+	}
+	for name, c := range map[string]struct {
+		cfg  config.Config
+		want string
+	}{
+		"no token":     {stateless(t, "four", "192.0.2.4", ""), "set token or tokenFile"},
+		"wrong secret": {stateless(t, "four", "192.0.2.4", "another-secret-altogether-and-long"), "cannot be opened"},
+	} {
+		if err := shareWith(t.Context(), c.cfg, store); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if has, err := hasKeys(c.cfg.Paths()); err != nil || has {
+			t.Errorf("%s: it has keys: %v, %v", name, has, err)
+		}
+	}
+	other := stateless(t, "five", "192.0.2.5", sharedSecret)
+	if err := pki.New(other).Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := token.Ensure(other); err != nil {
+		t.Fatal(err)
+	}
+	if err := shareWith(t.Context(), other, store); err == nil || !strings.Contains(err.Error(), "another cluster") {
+		t.Errorf("a server of another cluster: %v", err)
+	}
+}
+
+// When the token has got another secret, the keys are sealed with it from the
+// next start of a server on.
+func TestSharedKeysFollowTheToken(t *testing.T) {
+	t.Parallel()
+	store := newStore(t)
+	cfg := stateless(t, "one", "192.0.2.1", sharedSecret)
+	if err := shareWith(t.Context(), cfg, store); err != nil {
+		t.Fatal(err)
+	}
+	const next = "the-secret-after-that-which-is-new"
+	text, err := os.ReadFile(cfg.Paths().TokenFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(cfg.Paths().TokenFile, bytes.Replace(text, []byte(sharedSecret), []byte(next), 1), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Token = ""
+	if err := shareWith(t.Context(), cfg, store); err != nil {
+		t.Fatal(err)
+	}
+	if err := shareWith(t.Context(), stateless(t, "two", "192.0.2.2", sharedSecret), store); err == nil {
+		t.Error("the old secret opens the keys")
+	}
+	if err := shareWith(t.Context(), stateless(t, "two", "192.0.2.2", next), store); err != nil {
+		t.Errorf("the new secret: %v", err)
+	}
+}
