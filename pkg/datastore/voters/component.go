@@ -100,8 +100,10 @@ func (v *Voters) look(ctx context.Context, client *clientv3.Client) error {
 			return fmt.Errorf("%s: %w", a, err)
 		}
 		log.G(ctx).WithField("member", a.Member.Name).WithField("reason", a.Reason).Info(string(a.Verb) + "d an etcd member")
-		if a.Verb == Remove {
-			// At once: somebody may wait for the name.
+		if a.Verb == Remove && !a.Member.Reachable {
+			// At once: somebody may wait for the name. One that is alive is to
+			// learn of its removal first: kube-proxy ends its process, without
+			// another word, when it sees that the Node is gone.
 			left := slices.DeleteFunc(members, func(m Member) bool { return m.ID == a.Member.ID })
 			return v.opts.Nodes.Free(ctx, namesOf(left))
 		}
