@@ -125,7 +125,7 @@ interfaces() {
 # themselves.
 nft_rules() {
 	command -v nft >/dev/null || return 0
-	for table in kube-proxy kelp_policy flannel-ipv4 flannel-ipv6 cni_hostport cni_plugins_masquerade; do
+	for table in kube-proxy kelp_policy kelp_tunnel flannel-ipv4 flannel-ipv6 cni_hostport cni_plugins_masquerade; do
 		for kind in ip ip6 inet; do
 			nft delete table "$kind" "$table" 2>/dev/null || true
 		done

@@ -106,6 +106,16 @@ func connected(t *testing.T, s *server, namespace string, all ...*server) {
 	}
 }
 
+// haveMTU has the pods of connected have interfaces with that MTU.
+func haveMTU(t *testing.T, s *server, namespace, want string, all ...*server) {
+	t.Helper()
+	for _, h := range all {
+		if got := s.kubectl(t, "-n", namespace, "exec", "on-"+h.Name, "--", "cat", "/sys/class/net/eth0/mtu"); got != want {
+			t.Errorf("the pod on %s has an MTU of %s, want %s", h.Name, got, want)
+		}
+	}
+}
+
 // An agent that is started first waits for its server, joins, takes pods, and
 // goes on by itself while the server is away, also through its own restart.
 func TestAgent(t *testing.T) {
@@ -122,6 +132,7 @@ func TestAgent(t *testing.T) {
 	}
 	namespace := hub.namespace(t, "agents")
 	connected(t, hub, namespace, hub, leaf)
+	haveMTU(t, hub, namespace, "1450", hub, leaf) // a VXLAN header less than the hosts' 1500
 
 	if out := hub.kubectl(t, "-n", namespace, "logs", "on-leaf"); out == "" {
 		t.Error("the log of a pod on the agent is empty")
@@ -137,6 +148,7 @@ func TestAgent(t *testing.T) {
 		}
 		leaf.run(t, `test -z "$(find /var/lib/kelp -name '*.key' -perm /077)"`)
 	})
+	t.Run("tells no key to those outside", func(t *testing.T) { tellsNoKey(t, hub, leaf, hub.agentToken(t)) })
 	t.Run("opens no port to strangers", func(t *testing.T) {
 		for _, port := range []int{6443, 6444, 10248, 10249, 10256} {
 			if conn, err := hub.Dial(t.Context(), "tcp", fmt.Sprintf("%s:%d", leaf.Address, port)); err == nil && port != 10256 {
@@ -269,7 +281,9 @@ func TestBackendsAcrossHosts(t *testing.T) {
 			leaf := ownHost(t, specNamed(name+"-leaf"), "agent", agentConfig(hub, hub.agentToken(t)))
 			leaf.start(t)
 			hub.awaitNode(t, name+"-leaf", joined)
-			connected(t, hub, hub.namespace(t, "across"), hub, leaf)
+			namespace := hub.namespace(t, "across")
+			connected(t, hub, namespace, hub, leaf)
+			haveMTU(t, hub, namespace, map[string]string{"host-gw": "1500", "wireguard-native": "1420"}[backend], hub, leaf)
 		})
 	}
 }

@@ -52,7 +52,7 @@ spec: %s
 // policies has clients and targets on both nodes, and tries what each policy
 // lets through between all of them.
 func policies(t *testing.T, hub, leaf *server, clients string) {
-	hub.namespace(t, "guarded")
+	hub.makeNamespace(t, "guarded") // which is deleted as a part of the test
 	address := map[string]string{}
 	for _, h := range []*server{hub, leaf} {
 		hub.apply(t, fmt.Sprintf(guarded, h.Name))

@@ -149,15 +149,20 @@ func (s *server) apply(t *testing.T, manifests string) {
 	}
 }
 
-// namespace makes a namespace for the test, in which pods can be made, and
-// which is deleted with it.
-func (s *server) namespace(t *testing.T, name string) string {
+// makeNamespace makes a namespace in which pods can be made.
+func (s *server) makeNamespace(t *testing.T, name string) {
 	t.Helper()
 	s.kubectl(t, "create", "namespace", name)
 	hosts.Eventually(t, soon, "namespace "+name+" has its service account", func(ctx context.Context) error {
 		_, err := s.client(t).CoreV1().ServiceAccounts(name).Get(ctx, "default", metav1.GetOptions{})
 		return err
 	})
+}
+
+// namespace makes a namespace for the test, which is deleted with it.
+func (s *server) namespace(t *testing.T, name string) string {
+	t.Helper()
+	s.makeNamespace(t, name)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
 		defer cancel()

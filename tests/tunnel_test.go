@@ -103,4 +103,19 @@ func throughTheTunnel(t *testing.T, hub, leaf *server, namespace string) {
 	})
 	hub.kubectl(t, "-n", namespace, "create", "configmap", "good")
 	hub.kubectl(t, "delete", "validatingwebhookconfiguration", "validator")
+
+	measured := time.Now()
+	hosts.Eventually(t, joined, "kubectl top has new figures of the agent", func(ctx context.Context) error {
+		out, err := hub.Kubectl(ctx, "get", "nodemetrics.metrics.k8s.io", "leaf", "-o", "jsonpath={.timestamp}")
+		if err != nil {
+			return err
+		}
+		if at, err := time.Parse(time.RFC3339, out); err != nil || at.Before(measured) {
+			return fmt.Errorf("they are of %s, %w", out, err)
+		}
+		return nil
+	})
+	if out := hub.kubectl(t, "top", "node", "leaf"); !strings.Contains(out, "leaf") {
+		t.Errorf("top printed %q", out)
+	}
 }

@@ -45,3 +45,43 @@ func belongs(address netip.Addr, n *corev1.Node) bool {
 	}
 	return false
 }
+
+// Kubelets are the addresses of a node's kubelet, those that are surely its own.
+func (s *Server) Kubelets(node string) []netip.AddrPort {
+	lister := s.nodes.Load()
+	if lister == nil {
+		return nil
+	}
+	n, err := (*lister).Get(node)
+	if err != nil {
+		return nil
+	}
+	var found []netip.AddrPort
+	for _, a := range n.Status.Addresses {
+		ip, err := netip.ParseAddr(a.Address)
+		if port := n.Status.DaemonEndpoints.KubeletEndpoint.Port; err == nil && a.Type == corev1.NodeInternalIP && port > 0 && s.NodeOf(ip) == node {
+			found = append(found, netip.AddrPortFrom(ip, uint16(port)))
+		}
+	}
+	return found
+}
+
+// Gateways are this server's addresses on the bridge of its pods: the first ones
+// of its ranges.
+func (s *Server) Gateways() []netip.Addr {
+	lister := s.nodes.Load()
+	if lister == nil {
+		return nil
+	}
+	n, err := (*lister).Get(s.cfg.Node.Name)
+	if err != nil {
+		return nil
+	}
+	var found []netip.Addr
+	for _, text := range n.Spec.PodCIDRs {
+		if r, err := netip.ParsePrefix(text); err == nil {
+			found = append(found, r.Masked().Addr().Next())
+		}
+	}
+	return found
+}

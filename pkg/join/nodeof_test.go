@@ -18,12 +18,14 @@ func TestNodeOf(t *testing.T) {
 		{"six", "2001:db8::1", "fd42::/64"},
 	} {
 		node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.name}, Spec: corev1.NodeSpec{PodCIDRs: []string{n.pods}}}
+		node.Status.DaemonEndpoints.KubeletEndpoint.Port = 10250
 		node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeHostName, Address: n.name}, {Type: corev1.NodeInternalIP, Address: n.ip}}
 		if err := indexer.Add(node); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s := &Server{}
+	s.cfg.Node.Name = "six"
 	if got := s.NodeOf(netip.MustParseAddr("192.0.2.2")); got != "" {
 		t.Errorf("before nodes are known: %q", got)
 	}
@@ -37,5 +39,14 @@ func TestNodeOf(t *testing.T) {
 		if got := s.NodeOf(netip.MustParseAddr(address)); got != want {
 			t.Errorf("%s: %q, want %q", address, got, want)
 		}
+	}
+	if got := s.Kubelets("two"); len(got) != 1 || got[0].String() != "192.0.2.2:10250" {
+		t.Errorf("the kubelet of two: %v", got)
+	}
+	if got := append(s.Kubelets("one"), s.Kubelets("nobody")...); len(got) != 0 {
+		t.Errorf("an address that two claim, and nobody's: %v", got)
+	}
+	if got := s.Gateways(); len(got) != 1 || got[0].String() != "fd42::1" {
+		t.Errorf("this node's gateways: %v", got)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/join"
 	"github.com/kelp-project/kelp/pkg/leader"
 	"github.com/kelp-project/kelp/pkg/node"
+	"github.com/kelp-project/kelp/pkg/node/network"
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/servicelb"
@@ -41,6 +42,7 @@ const (
 	serviceLB         = "servicelb"
 	joinName          = "join"
 	egressName        = "egress"
+	kubeletsName      = "tunnelled-kubelets"
 	leaderName        = "leader"
 	votersName        = "voters"
 	balancerName      = "etcd-balancer"
@@ -85,7 +87,7 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	)
 	list = append(list, once(cfg, ds, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {
-		for _, name := range append(nodepart.Names(), roleName, accountName) {
+		for _, name := range append(nodepart.Names(), roleName, accountName, kubeletsName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
 		}
 		return nodepart.WithMemory(list), nil
@@ -93,12 +95,25 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	// The node part needs an API server that answers, but not one that has
 	// finished everything it does at its start.
 	list = append(list, nodepart.Components(cfg, n, nodepart.Needs{After: []string{certificates}, Serving: apiServer.Serving})...)
+	list = append(list, tunnelled(cfg, n, hub, joins))
 	pods := newAccount(cfg)
 	list = append(list,
 		supervisor.Component{Name: roleName, After: []string{nodepart.Kubelet}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
 		supervisor.Component{Name: accountName, After: []string{certificates}, Run: nodepart.When(apiServer.Serving, pods.Run), Ready: pods.Ready},
 	)
 	return nodepart.WithMemory(list), nil
+}
+
+// tunnelled is pods' way to kubelets that are behind tunnels.
+func tunnelled(cfg config.Config, n *node.Node, hub *tunnel.Hub, joins *join.Server) supervisor.Component {
+	switch {
+	case cfg.Network.Backend == config.BackendNone:
+		return supervisor.Skipped(kubeletsName, "network.backend is none: the bridge of pods is your CNI plugin's")
+	case n.Policy == nil:
+		return supervisor.Skipped(kubeletsName, "nft cannot be used on this machine")
+	}
+	k := &tunnel.Kubelets{Hub: hub, Of: joins.Kubelets, Gateways: joins.Gateways, Bridge: network.Bridge}
+	return supervisor.Component{Name: kubeletsName, After: []string{joinName}, Run: k.Run}
 }
 
 // once is what runs on one server of the cluster: everywhere on SQLite, where

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"sync"
 	"time"
 
@@ -137,8 +139,24 @@ func (h *Hub) Close() {
 	clear(h.nodes)
 }
 
+// Nodes are those that have a connection, in order.
+func (h *Hub) Nodes() []string {
+	h.mu.Lock()
+	names := slices.Sorted(maps.Keys(h.nodes))
+	h.mu.Unlock()
+	return slices.DeleteFunc(names, func(name string) bool { return !h.Has(name) })
+}
+
 // Dial connects to an address, host:port, from the node's side.
 func (h *Hub) Dial(ctx context.Context, node, address string) (io.ReadWriteCloser, error) {
+	s, err := h.dial(ctx, node, address)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (h *Hub) dial(ctx context.Context, node, address string) (*stream, error) {
 	turned := h.of(node)
 	if turned == nil {
 		return nil, ErrNoTunnel

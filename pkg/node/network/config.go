@@ -33,8 +33,8 @@ type Node struct {
 // conflistName is the file's name in the CNI directory: the first one wins.
 const conflistName = "10-kelp.conflist"
 
-// bridgeName is the interface that connects a node's pods.
-const bridgeName = "cni0"
+// Bridge is the interface that connects a node's pods.
+const Bridge = "cni0"
 
 // Conflist is the CNI configuration of this node.
 func Conflist(cfg config.Config, in Inputs, node Node) ([]byte, error) {
@@ -52,7 +52,7 @@ func Conflist(cfg config.Config, in Inputs, node Node) ([]byte, error) {
 		"plugins": []map[string]any{
 			{
 				"type":             "bridge",
-				"bridge":           bridgeName,
+				"bridge":           Bridge,
 				"mtu":              node.MTU,
 				"isDefaultGateway": true,
 				"forceAddress":     true, // after a changed pod CIDR
