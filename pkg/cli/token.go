@@ -16,6 +16,9 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore"
+	"github.com/kelp-project/kelp/pkg/join"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
 )
@@ -230,6 +233,16 @@ func rotateToken(c *cli.Context) error {
 	path, err := token.Rotate(c.Context, cfg, store, role, time.Now())
 	if err != nil {
 		return err
+	}
+	if role == token.Server && datastore.Kind(cfg) == config.DatastoreExternal {
+		client, err := datastore.New(cfg).Client()
+		if err != nil {
+			return err
+		}
+		defer client.Close()
+		if err := join.Reseal(c.Context, cfg, client); err != nil {
+			return fmt.Errorf("the token is another one now, but a new server cannot take the cluster's keys with it: %w; run this again", err)
+		}
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "the cluster's new token for %ss is in %s\n", role, path)
 	return err

@@ -48,7 +48,7 @@ func share(ctx context.Context, cfg config.Config, store clientv3.KV, make func(
 		return false, err
 	}
 	if len(res.Kvs) == 0 {
-		return publish(ctx, cfg, store, 0, make)
+		return publish(ctx, cfg, store, make)
 	}
 	var there shared
 	if err := json.Unmarshal(res.Kvs[0].Value, &there); err != nil {
@@ -57,18 +57,43 @@ func share(ctx context.Context, cfg config.Config, store clientv3.KV, make func(
 	if !own {
 		return false, take(ctx, cfg, there)
 	}
-	secret, hash, err := serverSecret(cfg)
+	_, hash, err := serverSecret(cfg)
 	if err != nil {
 		return false, err
 	}
 	if hash != there.Hash {
 		return false, fmt.Errorf("the datastore holds another cluster: its authority has hash %.12s…, this server's %.12s…; give this server another data-dir, or the datastore another database", there.Hash, hash)
 	}
-	if _, err := open(there.Sealed, secret); errors.Is(err, errSealed) {
-		// The token has another secret now.
-		return publish(ctx, cfg, store, res.Kvs[0].ModRevision, make)
-	}
 	return false, nil
+}
+
+// Reseal seals the keys in an external datastore anew, with the secret that this
+// server's token file has now.
+func Reseal(ctx context.Context, cfg config.Config, store clientv3.KV) error {
+	value, err := sealShared(cfg)
+	if err != nil {
+		return err
+	}
+	if _, err := store.Put(ctx, sharedKey, value); err != nil {
+		return fmt.Errorf("write the cluster's keys to the datastore: %w", err)
+	}
+	return nil
+}
+
+func sealShared(cfg config.Config) (string, error) {
+	secret, hash, err := serverSecret(cfg)
+	if err != nil {
+		return "", err
+	}
+	sealed, err := seal(cfg.Paths(), secret)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(shared{hash, sealed})
+	if err != nil {
+		return "", fmt.Errorf("encode the cluster's keys: %w", err)
+	}
+	return string(text), nil
 }
 
 // hasKeys says whether this server has the authorities' keys.
@@ -80,10 +105,9 @@ func hasKeys(p config.Paths) (bool, error) {
 	return err == nil, nil
 }
 
-// publish writes this server's keys, which are made if they are missing, in
-// place of what was written at a revision. It is to be tried again when another
-// server was faster.
-func publish(ctx context.Context, cfg config.Config, store clientv3.KV, revision int64, make func(context.Context) error) (again bool, err error) {
+// publish writes this server's keys, which are made if they are missing. It is
+// to be tried again when another server was faster.
+func publish(ctx context.Context, cfg config.Config, store clientv3.KV, make func(context.Context) error) (again bool, err error) {
 	own, err := hasKeys(cfg.Paths())
 	if err != nil {
 		return false, err
@@ -91,20 +115,12 @@ func publish(ctx context.Context, cfg config.Config, store clientv3.KV, revision
 	if err := make(ctx); err != nil {
 		return false, err
 	}
-	secret, hash, err := serverSecret(cfg)
+	value, err := sealShared(cfg)
 	if err != nil {
 		return false, err
 	}
-	sealed, err := seal(cfg.Paths(), secret)
-	if err != nil {
-		return false, err
-	}
-	text, err := json.Marshal(shared{hash, sealed})
-	if err != nil {
-		return false, fmt.Errorf("encode the cluster's keys: %w", err)
-	}
-	res, err := store.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(sharedKey), "=", revision)).
-		Then(clientv3.OpPut(sharedKey, string(text))).Else(clientv3.OpGet(sharedKey)).Commit()
+	res, err := store.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(sharedKey), "=", 0)).
+		Then(clientv3.OpPut(sharedKey, value)).Else(clientv3.OpGet(sharedKey)).Commit()
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("write the cluster's keys to the datastore: %w", err)

@@ -140,14 +140,16 @@ func TestServersShareADatastore(t *testing.T) {
 	}
 }
 
-// When the token has got another secret, the keys are sealed with it from the
-// next start of a server on.
+// When the token has got another secret, the keys are sealed with that, and a
+// server that does not know yet leaves it so.
 func TestSharedKeysFollowTheToken(t *testing.T) {
 	t.Parallel()
 	store := newStore(t)
-	cfg := stateless(t, "one", "192.0.2.1", sharedSecret)
-	if err := shareWith(t.Context(), cfg, store); err != nil {
-		t.Fatal(err)
+	cfg, other := stateless(t, "one", "192.0.2.1", sharedSecret), stateless(t, "three", "192.0.2.3", sharedSecret)
+	for _, c := range []config.Config{cfg, other} {
+		if err := shareWith(t.Context(), c, store); err != nil {
+			t.Fatal(err)
+		}
 	}
 	const next = "the-secret-after-that-which-is-new"
 	text, err := os.ReadFile(cfg.Paths().TokenFile)
@@ -157,9 +159,11 @@ func TestSharedKeysFollowTheToken(t *testing.T) {
 	if err := os.WriteFile(cfg.Paths().TokenFile, bytes.Replace(text, []byte(sharedSecret), []byte(next), 1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg.Token = ""
-	if err := shareWith(t.Context(), cfg, store); err != nil {
+	if err := Reseal(t.Context(), cfg, store); err != nil {
 		t.Fatal(err)
+	}
+	if err := shareWith(t.Context(), other, store); err != nil {
+		t.Errorf("a server with the old secret, which has the keys: %v", err)
 	}
 	if err := shareWith(t.Context(), stateless(t, "two", "192.0.2.2", sharedSecret), store); err == nil {
 		t.Error("the old secret opens the keys")
