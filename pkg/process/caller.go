@@ -49,6 +49,11 @@ var components = []struct{ path, component string }{
 	{own + "pkg/servicelb", "servicelb"},
 	{own + "pkg/images", "images"},
 	{own + "pkg/front", "front"},
+	{own + "pkg/join", "join"},
+	{own + "pkg/token", "join"},
+	{own + "pkg/tunnel", "tunnel"},
+	{own + "pkg/balancer", "balancer"},
+	{own + "pkg/node/policy", "network-policy"},
 }
 
 // caller names the component whose code logs, by the innermost frame that

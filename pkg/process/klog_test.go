@@ -106,6 +106,7 @@ func TestComponentOfAFunction(t *testing.T) {
 		"k8s.io/kubernetes/pkg/proxy/nftables.(*Proxier).syncProxyRules":                      "proxy",
 		"github.com/k3s-io/kine/pkg/drivers/generic.Open":                                     "datastore",
 		"github.com/kelp-project/kelp/pkg/node/proxy.(*Proxy).Run":                            "proxy",
+		"github.com/kelp-project/kelp/pkg/join.(*Server).answer.func1":                        "join",
 		"k8s.io/client-go/tools/cache.(*Reflector).ListAndWatch":                              "",
 		"main.main": "",
 	} {
