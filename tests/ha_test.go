@@ -102,7 +102,7 @@ func TestThreeServers(t *testing.T) {
 
 	throughFrontend(t, one, lb)
 
-	c := &trio{t: t, servers: map[string]*server{"one": one, "two": two, "three": three}, leaf: leaf, lb: lb, ledger: l}
+	c := &trio{t: t, servers: map[string]*server{"one": one, "two": two, "three": three}, leaf: leaf, lb: lb, sans: sans, ledger: l}
 	for _, fault := range []struct {
 		name string
 		test func(*testing.T)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +25,7 @@ type trio struct {
 	servers map[string]*server
 	leaf    *server
 	lb      *hosts.Host
+	sans    string // what of a server's configuration is for lb
 	ledger  *ledger
 }
 
@@ -157,7 +159,7 @@ func (c *trio) firstIsReplaced(t *testing.T) {
 
 	two.kubectl(t, "delete", "node", "one", "--timeout=60s")
 	two.awaitVoters(t, 3*soon, 2, 0)
-	again := ownHost(c.t, specNamed("first"), "server", serverConfig(two, two.serverToken(t))+"node: {name: one}\n")
+	again := ownHost(c.t, specNamed("first"), "server", serverConfig(two, two.serverToken(t))+c.sans+"node: {name: one}\n")
 	again.start(t)
 	c.servers["one"] = again
 	again.awaitVoters(t, 3*soon, 3, 0)
@@ -193,21 +195,58 @@ func (c *trio) removedStaysOut(t *testing.T) {
 	})
 	three.write(t, "/usr/local/bin/kelp-killall.sh", packaged(t, "kelp-killall.sh"))
 	three.run(t, "systemctl reset-failed kelp; sh /usr/local/bin/kelp-killall.sh; mv "+dataDir+"/server "+dataDir+"/server.old; mv "+dataDir+"/agent "+dataDir+"/agent.old")
-	three.write(t, "/etc/kelp/config.yaml", serverConfig(two, two.serverToken(t)))
+	three.write(t, "/etc/kelp/config.yaml", serverConfig(two, two.serverToken(t))+c.sans)
 	three.start(t)
 	three.awaitVoters(t, 3*soon, 3, 0)
 }
 
+// allStartAgain has all of them go and come back, a server and the agent with
+// other addresses than before.
 func (c *trio) allStartAgain(t *testing.T) {
-	for _, s := range c.servers {
+	two := c.servers["two"]
+	all := append(slices.Collect(maps.Values(c.servers)), c.leaf)
+	for _, s := range all {
 		s.stopKelp(t)
 	}
-	for _, s := range c.servers {
+	moved := map[*server]string{two: "10.88.0.202", c.leaf: "10.88.0.203"}
+	for s, address := range moved {
+		s.run(t, fmt.Sprintf("ip addr del %s/24 dev host0; ip addr add %s/24 dev host0; ip route replace default via %s", s.Address, address, hosts.Gateway))
+		s.Address = address
+	}
+	for _, s := range all {
 		s.run(t, "systemctl start --no-block kelp")
 	}
-	for name := range c.servers {
-		c.servers["two"].awaitNode(t, name, ready)
+	for _, s := range all {
+		two.awaitNode(t, nodeName(s), ready)
 	}
-	c.servers["two"].awaitVoters(t, 2*soon, 3, 0)
-	c.ledger.check(t, c.servers["two"].client(t))
+	two.awaitVoters(t, 3*soon, 3, 0)
+	hosts.Eventually(t, 3*soon, "the new addresses are known everywhere", func(ctx context.Context) error {
+		for s, address := range moved {
+			node, err := two.client(t).CoreV1().Nodes().Get(ctx, nodeName(s), metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			if got := node.Status.Addresses[0].Address; got != address {
+				return fmt.Errorf("node %s is at %s", node.Name, got)
+			}
+		}
+		members, err := two.Run(ctx, hosts.KelpPath, "etcd", "members")
+		if err == nil && !strings.Contains(members, "https://"+two.Address+":2379") {
+			err = errors.New(members)
+		}
+		return err
+	})
+	connected(t, two, two.namespace(t, "moved"), two, c.leaf)
+	for _, s := range c.servers {
+		holdsNoKey(t, s, dataDir+"/server/db/etcd")
+	}
+	c.ledger.check(t, two.client(t))
+}
+
+// nodeName is the Node's of a host: one of them has another's name.
+func nodeName(s *server) string {
+	if s.Name == "first" {
+		return "one"
+	}
+	return s.Name
 }

@@ -61,7 +61,7 @@ func (s *server) well() bool { return s.failed < failures }
 // New reads the file and returns a balancer that does not listen yet.
 func New(opts Options) (*Balancer, error) {
 	b := &Balancer{opts: opts}
-	remembered, err := read(opts.File)
+	remembered, err := Remembered(opts.File)
 	if err != nil {
 		return nil, err
 	}

@@ -15,8 +15,9 @@ type list struct {
 	Servers []string `json:"servers"`
 }
 
-// read returns the servers that are remembered, none if there is no file.
-func read(path string) ([]string, error) {
+// Remembered are the servers that a balancer has written to its file, none if
+// there is no file.
+func Remembered(path string) ([]string, error) {
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

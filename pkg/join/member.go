@@ -18,6 +18,7 @@ import (
 
 	"github.com/containerd/log"
 
+	"github.com/kelp-project/kelp/pkg/balancer"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 	"github.com/kelp-project/kelp/pkg/pki"
@@ -57,7 +58,12 @@ func NewMember(cfg config.Config) (*Member, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range remembered.Servers {
+	// The balancer watches the servers, and so knows later ones.
+	balanced, err := balancer.Remembered(m.paths.BalancerFile)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range append(balanced, remembered.Servers...) {
 		if !slices.Contains(m.servers, s) {
 			m.servers = append(m.servers, s)
 		}
@@ -146,15 +152,16 @@ func (m *Member) request(ctx context.Context, cfg config.Config, table []pki.Ent
 func (m *Member) try(ctx context.Context, known bool, do func(context.Context, *Client) error) error {
 	var told time.Time
 	for {
-		var last error
+		var problems []string
 		for _, server := range m.servers {
 			err := m.ask(ctx, server, known, do)
 			var refused *RefusedError
 			if err == nil || errors.As(err, &refused) || errors.Is(err, ErrAuthority) {
 				return err
 			}
-			last = err
+			problems = append(problems, err.Error())
 		}
+		last := errors.New(strings.Join(problems, "; "))
 		if time.Since(told) >= tellEvery {
 			told = time.Now()
 			log.G(ctx).WithError(last).WithField("next", retryEvery).Info("waiting for a server")

@@ -58,6 +58,11 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 	}
 	defer servers.stop(etcd)
 	log.G(ctx).WithField("path", in.Dir).Debug("serving the etcd datastore")
+	ctx, cancel := context.WithCancel(ctx)
+	var address sync.WaitGroup
+	defer address.Wait()
+	defer cancel()
+	address.Go(func() { followAddress(ctx, etcd.Server, in.PeerURL()) })
 
 	select {
 	case <-ctx.Done():
