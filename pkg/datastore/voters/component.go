@@ -90,7 +90,9 @@ func (v *Voters) look(ctx context.Context, client *clientv3.Client) error {
 		} else {
 			m.Away = now.Sub(last)
 		}
-		v.tell(ctx, *m)
+	}
+	for _, m := range members {
+		v.tell(ctx, m, problemOf(members, m))
 	}
 	if err := v.hold(ctx, members, staying); err != nil {
 		return err
@@ -138,11 +140,7 @@ func (v *Voters) hold(ctx context.Context, members []Member, staying map[string]
 }
 
 // tell logs a member's problem when it is another one than before.
-func (v *Voters) tell(ctx context.Context, m Member) {
-	problem := m.Problem
-	if problem == "" && m.Learner && m.Behind > caughtUp {
-		problem = fmt.Sprintf("is %d entries behind and cannot be promoted yet", m.Behind)
-	}
+func (v *Voters) tell(ctx context.Context, m Member, problem string) {
 	if problem == v.said[m.ID] {
 		return
 	}

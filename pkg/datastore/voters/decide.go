@@ -111,3 +111,14 @@ func survives(members []Member, gone Member) bool {
 	}
 	return voters > 0 && there > voters/2
 }
+
+// problemOf is what keeps a member from what is wanted of it, "" if nothing does.
+func problemOf(members []Member, m Member) string {
+	switch {
+	case m.Unbound && !MayLeave(members, m):
+		return "its node was deleted, and it stays: without it etcd would have no majority"
+	case m.Problem == "" && m.Learner && m.Behind > caughtUp:
+		return fmt.Sprintf("is %d entries behind and cannot be promoted yet", m.Behind)
+	}
+	return m.Problem
+}

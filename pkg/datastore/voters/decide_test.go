@@ -67,3 +67,25 @@ func parseMember(t *testing.T, id uint64, line string) Member {
 	}
 	return m
 }
+
+func TestProblems(t *testing.T) {
+	t.Parallel()
+	well, away := Member{ID: 1, Name: "one", Reachable: true}, Member{ID: 2, Name: "two", Problem: "does not answer"}
+	deleted := Member{ID: 3, Name: "three", Reachable: true, Unbound: true}
+	late := Member{ID: 4, Name: "four", Reachable: true, Learner: true, Behind: caughtUp + 1}
+	for _, c := range []struct {
+		members []Member
+		of      Member
+		want    string
+	}{
+		{[]Member{well, away, deleted}, well, ""},
+		{[]Member{well, away, deleted}, away, "does not answer"},
+		{[]Member{well, away, deleted}, deleted, "its node was deleted, and it stays: without it etcd would have no majority"},
+		{[]Member{well, deleted}, deleted, ""}, // it goes
+		{[]Member{well, late}, late, "is 1001 entries behind and cannot be promoted yet"},
+	} {
+		if got := problemOf(c.members, c.of); got != c.want {
+			t.Errorf("%s among %v: %q, want %q", c.of.Name, c.members, got, c.want)
+		}
+	}
+}
