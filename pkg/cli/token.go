@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,6 +39,7 @@ func tokenCommand() *cli.Command {
 				Flags: append(ServerFlags(), role,
 					&cli.DurationFlag{Name: "ttl", Value: 24 * time.Hour, Usage: "how long the token is good for; 0 for ever"},
 					&cli.BoolFlag{Name: "once", Usage: "the token is good for one machine", DisableDefaultText: true},
+					&cli.StringFlag{Name: "for", Usage: "the `NODE` that the token is for: a new machine may take its name, and no other one"},
 					&cli.StringFlag{Name: "description", Usage: "what kelp token list says of it"},
 				),
 				Action: createToken,
@@ -78,7 +80,7 @@ func createToken(c *cli.Context) error {
 	}
 	t, now := token.New(hash, role, token.NewID()), time.Now()
 	record := token.RecordOf(t, now)
-	record.Once, record.Description = c.Bool("once"), c.String("description")
+	record.Once, record.Node, record.Description = c.Bool("once"), c.String("for"), c.String("description")
 	if ttl > 0 {
 		record.Expires = now.Add(ttl)
 	}
@@ -158,9 +160,9 @@ func listTokens(c *cli.Context) error {
 
 func printTokens(w io.Writer, records []token.Record, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ID\tROLE\tCREATED\tEXPIRES\tUSES\tDESCRIPTION")
+	fmt.Fprintln(t, "ID\tROLE\tCREATED\tEXPIRES\tUSES\tFOR\tDESCRIPTION")
 	for _, r := range records {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Role, r.Created.Local().Format(time.DateTime), expiry(r, now), uses(r), r.Description)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, r.Role, r.Created.Local().Format(time.DateTime), expiry(r, now), uses(r), cmp.Or(r.Node, "any"), r.Description)
 	}
 	return t.Flush()
 }

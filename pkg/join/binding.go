@@ -52,6 +52,9 @@ func (s *Server) check(ctx context.Context, r request, want NodeRequest) error {
 	if len(want.IPs) == 0 || len(want.IPs) > 2 {
 		return bad("a node has one address, or one of each family, not %d", len(want.IPs))
 	}
+	if own := r.who.record.Node; own != "" && own != want.Name {
+		return &problem{http.StatusForbidden, fmt.Sprintf("the token is for the node %s, and this machine is called %s: set --node-name", own, want.Name)}
+	}
 	if r.who.node != "" && r.who.node != want.Name {
 		return &problem{http.StatusForbidden, fmt.Sprintf("node %s may not ask for the certificates of %s", r.who.node, want.Name)}
 	}
@@ -113,8 +116,12 @@ func ownerOf(ip netip.Addr, name string, nodes []corev1.Node, servers []string) 
 	return ""
 }
 
-// bind makes sure that a name belongs to the machine with the secret. One that
-// has shown the node's certificate is that machine.
+// mayHave says that the name is the machine's without further question: it has
+// shown the node's certificate, or has a token that was made for it.
+func (w who) mayHave(name string) bool { return w.node == name || w.record.Node == name }
+
+// bind makes sure that a name belongs to the machine with the secret. Certified
+// is one that may have it.
 func bind(ctx context.Context, client kubernetes.Interface, name, secret string, certified bool, now time.Time) error {
 	secrets := client.CoreV1().Secrets(metav1.NamespaceSystem)
 	sum := sha256.Sum256([]byte(secret)) // random and long: no slow hash is needed
@@ -122,7 +129,7 @@ func bind(ctx context.Context, client kubernetes.Interface, name, secret string,
 		ObjectMeta: metav1.ObjectMeta{Name: bindingPrefix + name, Namespace: metav1.NamespaceSystem},
 		Type:       bindingType, Data: map[string][]byte{"hash": sum[:]},
 	}
-	taken := &problem{http.StatusForbidden, fmt.Sprintf("the node name %s belongs to another machine: choose another one with --node-name, or, if that machine is gone, kubectl delete node %s first", name, name)}
+	taken := &problem{http.StatusForbidden, fmt.Sprintf("the node name %s belongs to another machine: choose another one with --node-name, or, if that machine is gone, kubectl delete node %s first, or use a token made with kelp token create --for=%s", name, name, name)}
 	have, err := secrets.Get(ctx, wanted.Name, metav1.GetOptions{})
 	if err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("read the binding of node %s: %w", name, err)

@@ -346,3 +346,34 @@ func TestTriesAreLimited(t *testing.T) {
 		t.Error("another address pays for it")
 	}
 }
+
+// A machine that has lost its disk gets its name back with a token that was made
+// for it, which is good for that name alone.
+func TestATokenForANode(t *testing.T) {
+	t.Parallel()
+	h := newHub(t)
+	if _, err := enter(t, h.machine(t, "one", "192.0.2.11", h.token(t, token.Agent))); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.api.Tracker().Add(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "one"}}); err != nil {
+		t.Fatal(err)
+	}
+	made, err := token.Parse(h.token(t, token.Agent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.ID = "made"
+	record := token.RecordOf(made, time.Now())
+	record.Node = "one"
+	if err := h.tokens.Put(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	_, err = enter(t, h.machine(t, "two", "192.0.2.12", made.Text()))
+	var refused *RefusedError
+	if !errors.As(err, &refused) || !strings.Contains(err.Error(), "for the node one") {
+		t.Errorf("another name: %v", err)
+	}
+	if _, err := enter(t, h.machine(t, "one", "192.0.2.13", made.Text())); err != nil {
+		t.Errorf("its own name, on another machine: %v", err)
+	}
+}

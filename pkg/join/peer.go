@@ -62,7 +62,7 @@ func (s *Server) peer(ctx context.Context, r request) (any, error) {
 		}
 		return nil, err
 	}
-	if err := bind(ctx, r.client, want.Name, want.Secret, false, s.now()); err != nil {
+	if err := bind(ctx, r.client, want.Name, want.Secret, r.who.mayHave(want.Name), s.now()); err != nil {
 		return nil, err
 	}
 	sealed, err := seal(s.cfg.Paths(), r.who.secret)

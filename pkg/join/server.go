@@ -222,7 +222,7 @@ func (s *Server) node(ctx context.Context, r request) (any, error) {
 	if err := s.check(ctx, r, want); err != nil {
 		return nil, err
 	}
-	if err := bind(ctx, r.client, want.Name, want.Secret, r.who.node == want.Name, s.now()); err != nil {
+	if err := bind(ctx, r.client, want.Name, want.Secret, r.who.mayHave(want.Name), s.now()); err != nil {
 		return nil, err
 	}
 	signed, err := s.engine.Sign(s.table(want), want.Requests)

@@ -18,6 +18,7 @@ type Record struct {
 	Created     time.Time `json:"created,omitzero"`
 	Expires     time.Time `json:"expires,omitzero"` // zero: never
 	Once        bool      `json:"once,omitempty"`   // good for one machine
+	Node        string    `json:"node,omitempty"`   // good for the machine that is to have this name, whoever had it before
 	Used        time.Time `json:"used,omitzero"`    // of one that is good once: when it was
 
 	salt, hash []byte
