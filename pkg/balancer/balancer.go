@@ -52,7 +52,8 @@ type Balancer struct {
 // server is one of them and its connections.
 type server struct {
 	address string
-	failed  int // checks in a row
+	failed  int  // checks in a row
+	known   bool // whether it has been checked
 	conns   map[net.Conn]struct{}
 }
 
@@ -202,6 +203,7 @@ func (b *Balancer) Run(ctx context.Context) error {
 		_ = l.Close() // ends Accept
 		closeAll(b.takeAll())
 	})()
+	b.checkOnce(inner) // or the first connections go where nobody answers
 	all.Go(func() { b.check(inner) })
 	for {
 		client, err := l.Accept()

@@ -14,12 +14,12 @@ func (b *Balancer) check(ctx context.Context) {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	for {
-		b.checkOnce(ctx)
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		b.checkOnce(ctx)
 	}
 }
 
@@ -46,13 +46,19 @@ func (b *Balancer) checkOnce(ctx context.Context) {
 func (b *Balancer) note(ctx context.Context, s *server, err error) []net.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	before := s.well()
-	if err == nil {
+	before, first := s.well(), !s.known
+	s.known = true
+	entry := log.G(ctx).WithField("server", s.address)
+	switch {
+	case err == nil:
 		s.failed = 0
-	} else {
+	case first: // one that has never answered has nothing to lose
+		s.failed = failures
+		entry.WithError(err).Debug("a server does not answer yet")
+		return s.take()
+	default:
 		s.failed++
 	}
-	entry := log.G(ctx).WithField("server", s.address)
 	switch {
 	case before && !s.well():
 		entry.WithError(err).Warn("a server has stopped answering; its connections move to others")
