@@ -67,14 +67,15 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 	select {
 	case <-ctx.Done():
 		return nil
-	case err := <-etcd.Err():
-		return fmt.Errorf("serve etcd: %w", err)
+	case err = <-etcd.Err():
+		err = fmt.Errorf("serve etcd: %w", err)
 	case <-etcd.Server.StopNotify():
-		if removed.Load() || gone(etcd.Server) {
-			return ErrRemoved
-		}
-		return errors.New("etcd stopped by itself")
+		err = errors.New("etcd stopped by itself")
 	}
+	if removed.Load() || gone(etcd.Server) { // whatever came of it first
+		return ErrRemoved
+	}
+	return err
 }
 
 // Exists says whether a directory holds a member's data, and not only the
