@@ -236,7 +236,8 @@ func TestTokensAndNames(t *testing.T) {
 	if nodes := hub.kubectl(t, "get", "nodes", "-o", "name"); nodes != "node/tokens" {
 		t.Errorf("after the refusals there are %s", nodes)
 	}
-	if bound := hub.kubectl(t, "-n", "kube-system", "get", "secrets", "--field-selector=type=kelp.io/node-binding", "-o", "name"); bound != "" {
+	// The server's own name is bound to it from its start.
+	if bound := hub.kubectl(t, "-n", "kube-system", "get", "secrets", "--field-selector=type=kelp.io/node-binding", "-o", "name"); bound != "secret/kelp-node-tokens" {
 		t.Errorf("after the refusals there are %s", bound)
 	}
 	t.Run("once", func(t *testing.T) {
@@ -279,8 +280,13 @@ func TestBackendsAcrossHosts(t *testing.T) {
 				t.Fatal(err)
 			}
 			leaf := ownHost(t, specNamed(name+"-leaf"), "agent", agentConfig(hub, hub.agentToken(t)))
+			// Its default route is through an interface that leads to no other node.
+			leaf.run(t, "ip link add uplink type veth peer name nowhere; ip link set nowhere up; ip addr add 192.0.2.5/24 dev uplink; ip link set uplink up; ip route replace default via 192.0.2.1")
+			leaf.write(t, "/etc/kelp/config.yaml.d/address.yaml", "node: {ips: ["+leaf.Address+"]}\n")
 			leaf.start(t)
-			hub.awaitNode(t, name+"-leaf", joined)
+			if node := hub.awaitNode(t, name+"-leaf", joined); node.Status.Addresses[0].Address != leaf.Address {
+				t.Errorf("the node is at %v, want %s", node.Status.Addresses, leaf.Address)
+			}
 			namespace := hub.namespace(t, "across")
 			connected(t, hub, namespace, hub, leaf)
 			haveMTU(t, hub, namespace, map[string]string{"host-gw": "1500", "wireguard-native": "1420"}[backend], hub, leaf)

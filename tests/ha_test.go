@@ -124,7 +124,7 @@ func TestThreeServers(t *testing.T) {
 // are killed again and again on the way. In the end there are three voters, and
 // nothing that was written before is lost.
 func TestServersThatAreKilledWhileTheyJoin(t *testing.T) {
-	one := ownServer(t, specNamed("k-one"), "")
+	one := ownServer(t, specNamed("k-one"), "datastore: {voterGrace: 10s}\n")
 	one.start(t)
 	l := startLedger(t, one.client(t))
 	l.await(t, soon)
@@ -164,4 +164,34 @@ func TestServersThatAreKilledWhileTheyJoin(t *testing.T) {
 	one.awaitVoters(t, 3*soon, 3, 0)
 	l.await(t, soon)
 	l.check(t, one.client(t))
+
+	t.Run("a fourth stands by", func(t *testing.T) { standBy(t, one, joining[0]) })
+	l.await(t, soon)
+	l.check(t, one.client(t))
+}
+
+// standBy has a fourth server join, by the address of one that joined itself. It
+// takes the place of that one's voter when it is gone for longer than the grace.
+func standBy(t *testing.T, one, gone *server) {
+	four := ownHost(t, specNamed("k-four"), "server", serverConfig(gone, one.serverToken(t)))
+	four.start(t)
+	one.awaitVoters(t, 2*soon, 3, 1)
+	if err := gone.Kill9(t.Context(), "kelp"); err != nil {
+		t.Fatal(err)
+	}
+	one.awaitVoters(t, 6*soon, 3, 0)
+	list, err := one.etcdMembers(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list {
+		if m.Name == gone.Name {
+			t.Errorf("%s is a member still", m.Name)
+		}
+	}
+	// The one that was replaced stays out, and says so.
+	r, err := gone.Exec(t.Context(), "", "timeout", "60", hosts.KelpPath, "server")
+	if err != nil || r.Code == 0 || !strings.Contains(r.Stderr, "stays out") {
+		t.Errorf("status %d, %v: %s", r.Code, err, r.Stderr)
+	}
 }

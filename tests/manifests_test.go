@@ -80,6 +80,11 @@ func TestManifestsChangeWhileKelpIsStopped(t *testing.T) {
 		_, err := s.Kubectl(ctx, "get", "widget", "first")
 		return err
 	})
+	// What an Addon has recorded is remembered, whatever happens to kelp then.
+	hosts.Eventually(t, podUp, "both files have their Addons", func(ctx context.Context) error {
+		_, err := s.Kubectl(ctx, "-n", "kube-system", "get", "addons", "gone", "changed")
+		return err
+	})
 	s.stopKelp(t)
 	s.run(t, "rm "+manifestsDir+"/gone.yaml")
 	s.write(t, manifestsDir+"/changed.yaml", configMap("changed", "b"))

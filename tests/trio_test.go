@@ -71,6 +71,22 @@ func (c *trio) pids(t *testing.T) map[string]string {
 	return pids
 }
 
+// restarts are how often each container has been restarted.
+func (c *trio) restarts(t *testing.T) map[string]int32 {
+	t.Helper()
+	pods, err := c.leader(t).client(t).CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int32{}
+	for _, p := range pods.Items {
+		for _, s := range p.Status.ContainerStatuses {
+			counts[p.Namespace+"/"+p.Name+"/"+s.Name] = s.RestartCount
+		}
+	}
+	return counts
+}
+
 func (c *trio) leaderIsKilled(t *testing.T) {
 	leader := c.leader(t)
 	c.ledger.await(t, soon)
@@ -109,7 +125,7 @@ func (c *trio) serverIsCutOff(t *testing.T) {
 const stall = 35 * time.Second
 
 func (c *trio) majorityIsAway(t *testing.T) {
-	before, leader := c.pids(t), c.leader(t)
+	before, restarts, leader := c.pids(t), c.restarts(t), c.leader(t)
 	second := c.other(leader)
 	c.ledger.await(t, soon)
 	for _, s := range []*server{leader, second} {
@@ -135,6 +151,9 @@ func (c *trio) majorityIsAway(t *testing.T) {
 	leader.awaitVoters(t, 3*soon, 3, 0)
 	if diff := cmp.Diff(before, c.pids(t)); diff != "" {
 		t.Errorf("processes ended: %s", diff)
+	}
+	if diff := cmp.Diff(restarts, c.restarts(t)); diff != "" {
+		t.Errorf("pods were restarted: %s", diff)
 	}
 	// What must run once runs again.
 	namespace := leader.namespace(t, "after-the-stall")

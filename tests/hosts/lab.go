@@ -74,7 +74,14 @@ func Open(ctx context.Context, opts Options) (*Lab, error) {
 	return l, nil
 }
 
+// inotifyInstances are what all hosts have together, for they are one user's to
+// the kernel: its default, 128, is for one machine with one systemd.
+const inotifyInstances = "2048\n"
+
 func (l *Lab) setUp(ctx context.Context) error {
+	if err := os.WriteFile("/proc/sys/fs/inotify/max_user_instances", []byte(inotifyInstances), 0o644); err != nil {
+		return fmt.Errorf("let hosts watch files: %w", err)
+	}
 	if err := os.WriteFile(filepath.Join(l.Dir, "owner"), []byte(ownStamp()), 0o644); err != nil {
 		return fmt.Errorf("note the lab's owner: %w", err)
 	}
