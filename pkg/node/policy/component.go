@@ -10,8 +10,6 @@ import (
 
 	"github.com/containerd/log"
 	networkingv1 "k8s.io/api/networking/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -52,7 +50,6 @@ type Enforcer struct {
 	kick     chan struct{}
 	wanted   atomic.Uint64         // counts what has changed
 	done     *latest.Value[uint64] // what wanted was for the rules in place
-	known    *latest.Value[bool]   // whether policies are, or false where there can be none yet
 	last     string                // the transaction of the rules in place
 
 	mu      sync.Mutex
@@ -62,7 +59,7 @@ type Enforcer struct {
 
 // New returns an enforcer that does nothing yet.
 func New(cfg config.Config, in Inputs) *Enforcer {
-	return &Enforcer{cfg: cfg, in: in, kick: make(chan struct{}, 1), done: latest.New[uint64](), known: latest.New[bool](), waiting: map[string]Pod{}}
+	return &Enforcer{cfg: cfg, in: in, kick: make(chan struct{}, 1), done: latest.New[uint64](), waiting: map[string]Pod{}}
 }
 
 // ErrNotSynced is returned by Ready until the rules have been made once.
@@ -105,6 +102,9 @@ func (e *Enforcer) enforce(ctx context.Context) (err error) {
 	if e.nft, err = knftables.New(knftables.InetFamily, tableName); err != nil {
 		return fmt.Errorf("use nft: %w", err)
 	}
+	if err := nodewatch.Allowed(ctx, e.in.Kubeconfig, "/apis/networking.k8s.io/v1/networkpolicies?limit=1"); err != nil {
+		return unlessStopped(ctx, err)
+	}
 	rest, err := clientcmd.BuildConfigFromFlags("", e.in.Kubeconfig)
 	if err != nil {
 		return fmt.Errorf("read kubeconfig: %w", err)
@@ -113,12 +113,6 @@ func (e *Enforcer) enforce(ctx context.Context) (err error) {
 	client, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		return fmt.Errorf("make client: %w", err)
-	}
-	if _, err := client.NetworkingV1().NetworkPolicies("").List(ctx, metav1.ListOptions{Limit: 1}); apierrors.IsForbidden(err) {
-		e.known.Set(false) // the cluster's roles are being made: it is new, and has no policies that pods could wait for
-	}
-	if err := nodewatch.Allowed(ctx, e.in.Kubeconfig, "/apis/networking.k8s.io/v1/networkpolicies?limit=1"); err != nil {
-		return unlessStopped(ctx, err)
 	}
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(strip))
 	policies := factory.Networking().V1().NetworkPolicies()
@@ -167,7 +161,6 @@ func (e *Enforcer) loop(ctx context.Context, client kubernetes.Interface) {
 		n, pause := e.wanted.Load(), settle
 		if err := e.sync(ctx, client, force); err == nil {
 			e.done.Set(n)
-			e.known.Set(true)
 		} else if ctx.Err() == nil {
 			log.G(ctx).WithError(err).WithField("next", recheck).Error("network policies are not enforced as they should be")
 			pause = recheck

@@ -88,12 +88,9 @@ func (g *gate) RemovePodSandbox(_ context.Context, sandbox *api.PodSandbox) erro
 func (e *Enforcer) admit(ctx context.Context, sandbox string, pod Pod) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	known, err := e.known.Get(ctx)
-	if err != nil {
+	if _, err := e.done.Get(ctx); err != nil {
 		// Without the API no policy is known, and a pod that starts now is not of the API's.
 		log.G(ctx).WithField("pod", pod.Namespace+"/"+pod.Name).Warn("a pod starts before network policies are known")
-	}
-	if !known {
 		return nil
 	}
 	if all, err := e.policies.NetworkPolicies(pod.Namespace).List(labels.Everything()); err == nil && len(all) == 0 {
