@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"sync"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+
+	"github.com/kelp-project/kelp/pkg/internal/pipe"
 )
 
 // The pace. A server that has gone is noticed after three checks, within four
@@ -252,22 +253,7 @@ func (b *Balancer) carry(ctx context.Context, client net.Conn) {
 		return
 	}
 	defer b.leave(s, client, upstream)
-	var both sync.WaitGroup
-	both.Go(func() { pipe(upstream, client) })
-	both.Go(func() { pipe(client, upstream) })
-	both.Wait()
-}
-
-// pipe copies one direction, and passes its end on; the other goes on, as TCP
-// allows.
-func pipe(to, from net.Conn) {
-	_, err := io.Copy(to, from)
-	if half, ok := to.(*net.TCPConn); ok && err == nil {
-		_ = half.CloseWrite() // if it fails, both are closed
-		return
-	}
-	_ = to.Close()
-	_ = from.Close()
+	pipe.Both(upstream, client)
 }
 
 // enter notes the connection with its server, if that is still there.

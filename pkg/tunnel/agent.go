@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+
+	"github.com/kelp-project/kelp/pkg/internal/pipe"
 )
 
 const (
@@ -187,7 +189,7 @@ func (a *Agent) connect(w http.ResponseWriter, r *http.Request) {
 	if control.Flush() != nil {
 		return // the server has gone
 	}
-	join(conn, &answer{r.Body, w, control})
+	pipe.Both(conn, &answer{r.Body, w, control})
 }
 
 // answer is the agent's side of a stream: what is written is sent at once.

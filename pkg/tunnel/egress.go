@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+
+	"github.com/kelp-project/kelp/pkg/internal/pipe"
 )
 
 // directTimeout is how long a direct connection may take: what the API server
@@ -98,7 +100,7 @@ func (e *Egress) connect(ctx context.Context, w http.ResponseWriter, r *http.Req
 	if _, err := io.WriteString(conn, "HTTP/1.1 200 Connection established\r\n\r\n"); err != nil {
 		return
 	}
-	join(&bufferedConn{conn, buffered.Reader}, upstream)
+	pipe.Both(&bufferedConn{conn, buffered.Reader}, upstream)
 }
 
 func (e *Egress) dial(ctx context.Context, address string) (io.ReadWriteCloser, error) {
@@ -113,24 +115,4 @@ func (e *Egress) dial(ctx context.Context, address string) (io.ReadWriteCloser, 
 		}
 	}
 	return (&net.Dialer{Timeout: directTimeout}).DialContext(ctx, "tcp", address)
-}
-
-// join copies both ways until both have ended, or one has failed.
-func join(a, b io.ReadWriteCloser) {
-	var both sync.WaitGroup
-	both.Go(func() { pipe(a, b) })
-	both.Go(func() { pipe(b, a) })
-	both.Wait()
-}
-
-// pipe copies one direction and passes its end on.
-func pipe(to, from io.ReadWriteCloser) {
-	_, err := io.Copy(to, from)
-	half, can := to.(interface{ CloseWrite() error })
-	if err == nil && can {
-		_ = half.CloseWrite() // if it fails, both are closed
-		return
-	}
-	_ = to.Close()
-	_ = from.Close()
 }

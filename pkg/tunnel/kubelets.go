@@ -15,6 +15,8 @@ import (
 	"github.com/containerd/log"
 	"golang.org/x/sys/unix"
 	"sigs.k8s.io/knftables"
+
+	"github.com/kelp-project/kelp/pkg/internal/pipe"
 )
 
 // Pods of a server, metrics-server above all, ask kubelets directly. What they
@@ -177,7 +179,7 @@ func (k *Kubelets) carry(ctx context.Context, conn net.Conn) {
 		return
 	}
 	defer through.Close()
-	join(conn, through)
+	pipe.Both(conn, through)
 }
 
 func (k *Kubelets) dial(ctx context.Context, conn net.Conn) (*stream, error) {

@@ -31,6 +31,7 @@ var lower = map[string][]string{
 	"pkg/config":     {"pkg/internal"},
 	"pkg/args":       {"pkg/internal"},
 	"pkg/balancer":   {"pkg/internal"},
+	"pkg/tunnel":     {"pkg/internal"},
 	"pkg/leader":     {"pkg/internal"},
 }
 
