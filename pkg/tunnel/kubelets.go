@@ -23,6 +23,10 @@ import (
 // send to a kubelet behind a tunnel is redirected here, and carried through it.
 // It is a pipe: the kubelet authenticates whoever it is.
 
+// followEvery is how often it is looked which kubelets are behind tunnels:
+// metrics-server asks every 15 s.
+const followEvery = 5 * time.Second
+
 // tableName is the table with the redirection.
 const tableName = "kelp_tunnel"
 
@@ -50,7 +54,7 @@ func (k *Kubelets) Run(ctx context.Context) error {
 	defer cancel()
 	ports := map[netip.Addr]uint16{} // of the listeners, by the address that they are on
 	last := ""
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for {
 		tx := nft.NewTransaction()

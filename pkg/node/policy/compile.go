@@ -79,7 +79,7 @@ type set struct {
 
 func (s *set) add(parts ...string) { s.elements[strings.Join(parts, " . ")] = parts }
 
-// Compile translates policies to rules for this node's pods.
+// compile translates policies to rules for this node's pods.
 func compile(w World) *rules {
 	r := &rules{sets: map[string]*set{}, chains: map[string][]string{}, pods: map[string]map[netip.Addr]string{}}
 	policies := slices.SortedFunc(slices.Values(w.Policies), func(a, b *networkingv1.NetworkPolicy) int {

@@ -191,7 +191,7 @@ func (e *Enforcer) sync(ctx context.Context, client kubernetes.Interface, force 
 		compile(w).replace(tx)
 	}
 	text := tx.String()
-	if text == e.last && !force {
+	if text == e.last && (!force || len(policies) == 0) {
 		return nil
 	}
 	if err := e.nft.Run(ctx, tx); err != nil {
