@@ -27,18 +27,18 @@ type shared struct {
 }
 
 // Share has this server and the others that use the same external datastore be
-// of one cluster: the first one makes the authorities, with make, and puts them
+// of one cluster: the first one makes the authorities, with create, and puts them
 // there, sealed with the server token's secret; the others take them.
-func Share(ctx context.Context, cfg config.Config, store clientv3.KV, make func(context.Context) error) error {
+func Share(ctx context.Context, cfg config.Config, store clientv3.KV, create func(context.Context) error) error {
 	for {
-		again, err := share(ctx, cfg, store, make)
+		again, err := share(ctx, cfg, store, create)
 		if err != nil || !again {
 			return err
 		}
 	}
 }
 
-func share(ctx context.Context, cfg config.Config, store clientv3.KV, make func(context.Context) error) (again bool, err error) {
+func share(ctx context.Context, cfg config.Config, store clientv3.KV, create func(context.Context) error) (again bool, err error) {
 	res, err := store.Get(ctx, sharedKey)
 	if err != nil {
 		return false, fmt.Errorf("read the cluster's keys from the datastore: %w", err)
@@ -48,7 +48,7 @@ func share(ctx context.Context, cfg config.Config, store clientv3.KV, make func(
 		return false, err
 	}
 	if len(res.Kvs) == 0 {
-		return publish(ctx, cfg, store, make)
+		return publish(ctx, cfg, store, own, create)
 	}
 	var there shared
 	if err := json.Unmarshal(res.Kvs[0].Value, &there); err != nil {
@@ -105,14 +105,10 @@ func hasKeys(p config.Paths) (bool, error) {
 	return err == nil, nil
 }
 
-// publish writes this server's keys, which are made if they are missing. It is
-// to be tried again when another server was faster.
-func publish(ctx context.Context, cfg config.Config, store clientv3.KV, make func(context.Context) error) (again bool, err error) {
-	own, err := hasKeys(cfg.Paths())
-	if err != nil {
-		return false, err
-	}
-	if err := make(ctx); err != nil {
+// publish writes this server's keys, its own or such as are created now. It is to
+// be tried again when another server was faster.
+func publish(ctx context.Context, cfg config.Config, store clientv3.KV, own bool, create func(context.Context) error) (again bool, err error) {
+	if err := create(ctx); err != nil {
 		return false, err
 	}
 	value, err := sealShared(cfg)
@@ -120,7 +116,7 @@ func publish(ctx context.Context, cfg config.Config, store clientv3.KV, make fun
 		return false, err
 	}
 	res, err := store.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(sharedKey), "=", 0)).
-		Then(clientv3.OpPut(sharedKey, value)).Else(clientv3.OpGet(sharedKey)).Commit()
+		Then(clientv3.OpPut(sharedKey, value)).Commit()
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("write the cluster's keys to the datastore: %w", err)
