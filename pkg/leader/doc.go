@@ -3,4 +3,6 @@
 // components have elections of their own, which would each write every two
 // seconds, and which end the process when they are lost; here a lost lease stops
 // what must run once, and nothing else.
+//
+// A server that has never let another one in leads alone, without a lease.
 package leader

@@ -63,7 +63,8 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	inputs.Publish = func(a apiserver.API) { serving.Set(front.API(a)) }
 	apiServer := apiserver.New(cfg, inputs)
 	listen := front.New(front.OptionsFor(cfg, paths, serving))
-	joins := join.NewServer(cfg, engine, grow(cfg, restart))
+	elected := election(cfg, ds)
+	joins := join.NewServer(cfg, engine, grow(cfg, elected, restart))
 	joins.Register(listen.Handle)
 	hub := tunnel.NewHub(joins.Certified)
 	listen.Handle("GET "+tunnel.Path, hub)
@@ -85,7 +86,7 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 		supervisor.Component{Name: api, After: []string{store, listener, egressName}, Run: apiServer.Run, Ready: apiServer.Ready},
 		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, joins.Run), Ready: joins.Ready},
 	)
-	list = append(list, once(cfg, ds, apiServer.Serving)...)
+	list = append(list, once(cfg, ds, elected, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {
 		for _, name := range append(nodepart.Names(), roleName, accountName, kubeletsName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
@@ -116,17 +117,30 @@ func tunnelled(cfg config.Config, n *node.Node, hub *tunnel.Hub, joins *join.Ser
 	return supervisor.Component{Name: kubeletsName, After: []string{joinName}, Run: k.Run}
 }
 
+// election is the one of the cluster's servers. The member of a server that began
+// the cluster on etcd may be the only one; those of an external datastore cannot be
+// told.
+func election(cfg config.Config, ds *datastore.Datastore) *leader.Leader {
+	opts := leader.Options{Identity: cfg.Node.Name, Connect: func() (kubernetes.Interface, error) { return kelpClient(cfg) }}
+	if datastore.Kind(cfg) == config.DatastoreEtcd && !ds.Balanced() {
+		opts.Alone = func(ctx context.Context) (bool, error) {
+			members, err := ds.ClientURLs(ctx)
+			return len(members) == 1, err
+		}
+	}
+	return leader.New(opts)
+}
+
 // once is what runs on one server of the cluster: everywhere on SQLite, where
 // there is no other, and elsewhere on the one that has the lease.
-func once(cfg config.Config, ds *datastore.Datastore, serving func(context.Context) error) []supervisor.Component {
+func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, serving func(context.Context) error) []supervisor.Component {
 	list := append(control(cfg), nodeIPAM(cfg, serving))
 	kind := datastore.Kind(cfg)
 	if kind == config.DatastoreSQLite {
 		return append(list, supervisor.Skipped(leaderName, "there is one server"))
 	}
-	connect := func() (kubernetes.Interface, error) { return kelpClient(cfg) }
-	elected := leader.New(cfg.Node.Name, connect)
 	if kind == config.DatastoreEtcd {
+		connect := func() (kubernetes.Interface, error) { return kelpClient(cfg) }
 		keeper := voters.New(voters.Options{Connect: ds.Client, Grace: time.Duration(cfg.Datastore.VoterGrace), Nodes: &serverNodes{connect: connect}})
 		list = append(list, supervisor.Component{Name: votersName, After: []string{api}, Run: keeper.Run})
 	}

@@ -20,14 +20,25 @@ import (
 	"github.com/kelp-project/kelp/pkg/datastore/etcd"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 	"github.com/kelp-project/kelp/pkg/join"
+	"github.com/kelp-project/kelp/pkg/leader"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 )
 
+// contendFor is how long another server waits for the first one to take the
+// lease. It tries again after that.
+const contendFor = 10 * time.Second
+
 // grow says whether the cluster can take another server. One that keeps its
-// data in SQLite moves it to etcd first, which takes a restart.
-func grow(cfg config.Config, restart func()) func(context.Context) error {
+// data in SQLite moves it to etcd first, which takes a restart. Whoever leads
+// does so by the lease before there is another server.
+func grow(cfg config.Config, elected *leader.Leader, restart func()) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if datastore.Kind(cfg) != config.DatastoreSQLite {
+			ctx, cancel := context.WithTimeout(ctx, contendFor)
+			defer cancel()
+			if err := elected.Contend(ctx); err != nil {
+				return &join.BusyError{Reason: "the server takes the lease for the election of servers: " + err.Error()}
+			}
 			return nil
 		}
 		if err := datastore.AskToMove(cfg, time.Now()); err != nil {
