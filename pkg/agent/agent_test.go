@@ -7,7 +7,6 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/golden"
 	"github.com/kelp-project/kelp/pkg/node"
-	"github.com/kelp-project/kelp/pkg/node/policy"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 )
 
@@ -19,7 +18,7 @@ func TestStartOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order, err := supervisor.Order(Components(cfg, &node.Node{Policy: &policy.Enforcer{}}, nil, nil))
+	order, err := supervisor.Order(Components(cfg, &node.Node{NFTables: true}, nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

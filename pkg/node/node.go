@@ -3,8 +3,10 @@ package node
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/node/containerd"
 	"github.com/kelp-project/kelp/pkg/node/kubelet"
 	"github.com/kelp-project/kelp/pkg/node/network"
@@ -13,13 +15,25 @@ import (
 	"github.com/kelp-project/kelp/pkg/pki"
 )
 
+// first is how long what a node does not need for being ready leaves the
+// processor to it: it is ready sooner, and a node that waits for something
+// else, such as a CNI plugin of the user's, gets the rest all the same.
+const first = 2 * time.Second
+
 // Node is the five components, none of them running. Each has Run and Ready.
 type Node struct {
 	Containerd *containerd.Containerd
 	Network    *network.Network
 	Kubelet    *kubelet.Kubelet
 	Proxy      *proxy.Proxy
-	Policy     *policy.Enforcer // nil where nft cannot be used
+	Policy     *policy.Enforcer
+	NFTables   bool // whether nft can be used, which policies need
+}
+
+// First waits until the node is ready, or has taken too long for being waited
+// for.
+func (n *Node) First(ctx context.Context) {
+	_ = poll.Until(ctx, first, n.Kubelet.Ready) // that it is not ready is no reason to wait longer
 }
 
 // New looks at the host and builds the components for it.
@@ -33,10 +47,9 @@ func New(ctx context.Context, cfg config.Config) (*Node, error) {
 		Network:    network.New(cfg, networkInputs(cfg, host)),
 		Kubelet:    kubelet.New(cfg, kubeletInputs(cfg, host)),
 		Proxy:      proxy.New(cfg, proxyInputs(cfg, host)),
+		NFTables:   host.NFTables,
 	}
-	if host.NFTables {
-		n.Policy = policy.New(cfg, policy.Inputs{Kubeconfig: pki.KubeconfigOf(cfg.Paths(), pki.Network), Socket: cfg.Paths().NRISocket})
-	}
+	n.Policy = policy.New(cfg, policy.Inputs{Kubeconfig: pki.KubeconfigOf(cfg.Paths(), pki.Network), Socket: cfg.Paths().NRISocket, First: n.First})
 	return n, nil
 }
 

@@ -2,11 +2,9 @@ package nodepart
 
 import (
 	"context"
-	"time"
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/images"
-	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/node"
 	"github.com/kelp-project/kelp/pkg/node/policy"
 	"github.com/kelp-project/kelp/pkg/payload"
@@ -53,11 +51,6 @@ func When(serving, run func(context.Context) error) func(context.Context) error 
 	}
 }
 
-// nodeFirst is how long what a node does not need for being ready leaves the
-// processor to it: it is ready sooner, and a node that waits for something
-// else, such as a CNI plugin of the user's, gets the rest all the same.
-const nodeFirst = 2 * time.Second
-
 // Components lists the node part. What talks to the API server waits for it by
 // itself, beside the components that it has to be after.
 func Components(cfg config.Config, n *node.Node, needs Needs) []supervisor.Component {
@@ -65,7 +58,7 @@ func Components(cfg config.Config, n *node.Node, needs Needs) []supervisor.Compo
 	when := func(run func(context.Context) error) func(context.Context) error { return When(needs.Serving, run) }
 	later := func(run func(context.Context) error) func(context.Context) error {
 		return when(func(ctx context.Context) error {
-			_ = poll.Until(ctx, nodeFirst, n.Kubelet.Ready) // that it is not ready is no reason to wait longer
+			n.First(ctx)
 			return run(ctx)
 		})
 	}
@@ -92,7 +85,7 @@ func policies(cfg config.Config, n *node.Node, needs Needs) supervisor.Component
 	switch {
 	case cfg.Network.Backend == config.BackendNone:
 		return supervisor.Skipped(config.NetworkPolicy, "network.backend is none: it is for your CNI plugin to enforce them")
-	case n.Policy == nil:
+	case !n.NFTables:
 		return supervisor.Skipped(config.NetworkPolicy, "nft cannot be used on this machine: network policies are NOT enforced")
 	case !cfg.NetworkPolicies():
 		return supervisor.Component{Name: config.NetworkPolicy, Once: true, Run: policy.Remove}

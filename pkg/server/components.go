@@ -84,7 +84,7 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 		supervisor.Component{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
 		supervisor.Component{Name: egressName, Run: egress.Run, Ready: egress.Ready},
 		supervisor.Component{Name: api, After: []string{store, listener, egressName}, Run: apiServer.Run, Ready: apiServer.Ready},
-		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, joins.Run), Ready: joins.Ready},
+		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, later(n, joins.Run)), Ready: joins.Ready},
 	)
 	list = append(list, once(cfg, ds, elected, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {
@@ -105,12 +105,23 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	return nodepart.WithMemory(list), nil
 }
 
+// later runs what can wait when the node, where there is one, is ready.
+func later(n *node.Node, run func(context.Context) error) func(context.Context) error {
+	if n == nil {
+		return run
+	}
+	return func(ctx context.Context) error {
+		n.First(ctx)
+		return run(ctx)
+	}
+}
+
 // tunnelled is pods' way to kubelets that are behind tunnels.
 func tunnelled(cfg config.Config, n *node.Node, hub *tunnel.Hub, joins *join.Server) supervisor.Component {
 	switch {
 	case cfg.Network.Backend == config.BackendNone:
 		return supervisor.Skipped(kubeletsName, "network.backend is none: the bridge of pods is your CNI plugin's")
-	case n.Policy == nil:
+	case !n.NFTables:
 		return supervisor.Skipped(kubeletsName, "nft cannot be used on this machine")
 	}
 	k := &tunnel.Kubelets{Hub: hub, Of: joins.Kubelets, Gateways: joins.Gateways, Bridge: network.Bridge}

@@ -9,7 +9,6 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/golden"
 	"github.com/kelp-project/kelp/pkg/node"
-	"github.com/kelp-project/kelp/pkg/node/policy"
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 )
@@ -54,7 +53,7 @@ func TestStartOrder(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(t)
 			change(&cfg)
-			components, err := Components(cfg, &node.Node{Policy: &policy.Enforcer{}}, nil)
+			components, err := Components(cfg, &node.Node{NFTables: true}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

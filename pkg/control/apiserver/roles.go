@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -19,7 +20,7 @@ import (
 // waits for the datastore's single writer anyway.
 const roleWriters = 8
 
-// ensureRoles brings the roles that Kubernetes comes with to what this
+// ensureRoles brings the roles that Kubernetes comes with, and kelp's own, to what this
 // version wants, by upstream's own rules: users' additions stay. It lists
 // what is there once and then writes only what differs; upstream reads each
 // of two hundred objects one after another.
@@ -64,7 +65,7 @@ func write(kind, name string, try func() error) error {
 
 func wantedRoles() []rbac.RuleOwner {
 	var wanted []rbac.RuleOwner
-	for _, role := range append(bootstrappolicy.ClusterRoles(), bootstrappolicy.ControllerRoles()...) {
+	for _, role := range slices.Concat(kelpRoles(), bootstrappolicy.ClusterRoles(), bootstrappolicy.ControllerRoles()) {
 		wanted = append(wanted, rbac.ClusterRoleRuleOwner{ClusterRole: &role})
 	}
 	for _, roles := range bootstrappolicy.NamespaceRoles() {
@@ -77,7 +78,7 @@ func wantedRoles() []rbac.RuleOwner {
 
 func wantedBindings() []rbac.RoleBinding {
 	var wanted []rbac.RoleBinding
-	for _, binding := range append(bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()...) {
+	for _, binding := range slices.Concat(kelpBindings(), bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()) {
 		wanted = append(wanted, rbac.ClusterRoleBindingAdapter{ClusterRoleBinding: &binding})
 	}
 	for _, bindings := range bootstrappolicy.NamespaceRoleBindings() {

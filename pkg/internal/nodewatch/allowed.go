@@ -14,7 +14,7 @@ import (
 // The pause between two tries of Allowed grows from the first to the last.
 const (
 	firstPause = 25 * time.Millisecond
-	lastPause  = time.Second
+	lastPause  = 250 * time.Millisecond
 )
 
 // Allowed returns when the API server lets the kubeconfig's identity read

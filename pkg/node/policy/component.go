@@ -39,6 +39,8 @@ type Inputs struct {
 	Kubeconfig string
 	// Socket is where containerd takes NRI plugins.
 	Socket string
+	// First waits for what is more urgent. New pods are held back meanwhile.
+	First func(context.Context)
 }
 
 // Enforcer keeps this node's rules.
@@ -99,6 +101,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 }
 
 func (e *Enforcer) enforce(ctx context.Context) (err error) {
+	e.in.First(ctx)
 	if e.nft, err = knftables.New(knftables.InetFamily, tableName); err != nil {
 		return fmt.Errorf("use nft: %w", err)
 	}
