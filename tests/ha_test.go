@@ -109,6 +109,8 @@ func TestThreeServers(t *testing.T) {
 	}{
 		{"the leader is killed", c.leaderIsKilled},
 		{"a server is cut off", c.serverIsCutOff},
+		{"a server is cut off one way", c.serverIsCutOffOneWay},
+		{"a token is rotated", c.tokenIsRotated},
 		{"the majority is away", c.majorityIsAway},
 		{"the first server is replaced", c.firstIsReplaced},
 		{"a removed server stays out", c.removedStaysOut},

@@ -121,6 +121,45 @@ func (c *trio) serverIsCutOff(t *testing.T) {
 	}
 }
 
+// serverIsCutOffOneWay has a leader that hears the others and cannot be heard,
+// and then one that is heard and hears nobody.
+func (c *trio) serverIsCutOffOneWay(t *testing.T) {
+	before := c.pids(t)
+	for _, way := range []struct{ hook, match string }{{"output", "oifname"}, {"input", "iifname"}} {
+		leader := c.leader(t)
+		c.ledger.pause()
+		leader.run(t, fmt.Sprintf("nft 'add table inet oneway; add chain inet oneway cut { type filter hook %s priority -300; }; add rule inet oneway cut %s host0 drop'", way.hook, way.match))
+		c.ledger.await(t, 3*soon)
+		t.Logf("with the %s of %s cut off, writes paused for %s", way.hook, leader.Name, c.ledger.pause().Round(10*time.Millisecond))
+		leader.run(t, "nft delete table inet oneway")
+		leader.awaitVoters(t, 3*soon, 3, 0)
+	}
+	if diff := cmp.Diff(before, c.pids(t)); diff != "" {
+		t.Errorf("processes ended: %s", diff)
+	}
+}
+
+// tokenIsRotated has every server's file follow, and no stranger.
+func (c *trio) tokenIsRotated(t *testing.T) {
+	files := map[string]string{"server": dataDir + "/server/token", "agent": agentTokenFile}
+	for role, file := range files {
+		old := c.servers["one"].run(t, "cat "+file)
+		c.servers["two"].run(t, hosts.KelpPath+" token rotate --role="+role)
+		rotated := c.servers["two"].run(t, "cat "+file)
+		if rotated == old {
+			t.Fatalf("the token for %ss is the old one", role)
+		}
+		for name, s := range c.servers {
+			hosts.Eventually(t, soon, name+" has the rotated token for "+role+"s", func(context.Context) error {
+				if s.run(t, "cat "+file) != rotated {
+					return errors.New("it has another one")
+				}
+				return nil
+			})
+		}
+	}
+}
+
 // stall is longer than any lease of Kubernetes'.
 const stall = 35 * time.Second
 

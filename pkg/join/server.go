@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+	"golang.org/x/sync/errgroup"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -89,7 +90,10 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	s.client.Set(client)
-	return s.release(ctx, client)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return token.Follow(ctx, s.cfg, client) })
+	group.Go(func() error { return s.release(ctx, client) })
+	return group.Wait()
 }
 
 // own binds this server's name to this machine, as every other node's is to its.

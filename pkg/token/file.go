@@ -69,13 +69,21 @@ func Check(cfg config.Config) error {
 	if err != nil || !configured || !exists {
 		return err
 	}
-	if _, err := os.Stat(cfg.Paths().ClusterFile); err == nil {
-		return nil // it has let this server in, and may be one that was made for that
+	if joined(cfg) {
+		return nil
 	}
 	if !want.Matches(have) {
 		return fmt.Errorf("the configured token is not the cluster's, which is in %s: remove token and tokenFile from the configuration, or set the cluster's", path)
 	}
 	return nil
+}
+
+// joined says whether the token that the configuration may give has let this
+// server in, and need not be the cluster's own: it may have been made for that,
+// and is of no use any more.
+func joined(cfg config.Config) bool {
+	_, err := os.Stat(cfg.Paths().ClusterFile)
+	return err == nil
 }
 
 // Ensure writes the cluster's server token, if there is none yet: with the
@@ -118,13 +126,10 @@ func writeFile(path string, t Token) error {
 // Rotate gives the cluster's own token of a role a new secret, and returns the
 // file that holds it. Machines that have joined need no token any more.
 func Rotate(ctx context.Context, cfg config.Config, store *Store, role Role, now time.Time) (path string, err error) {
-	if role == Server && (cfg.Token != "" || cfg.TokenFile != "") {
+	if role == Server && (cfg.Token != "" || cfg.TokenFile != "") && !joined(cfg) {
 		return "", errors.New("the configuration gives the server token: remove token and tokenFile from it first, the cluster keeps its token in a file")
 	}
-	path = cfg.Paths().TokenFile
-	if role == Agent {
-		path = cfg.Paths().AgentTokenFile
-	}
+	path = fileOf(cfg, role)
 	if _, exists, err := stored(path); err != nil {
 		return "", err
 	} else if !exists {
@@ -136,7 +141,11 @@ func Rotate(ctx context.Context, cfg config.Config, store *Store, role Role, now
 	}
 	t := New(hash, role, string(role))
 	// The record first: from here on the old secret lets nobody in.
-	if err := store.Put(ctx, RecordOf(t, now)); err != nil {
+	record, err := ownRecord(cfg, t, now)
+	if err != nil {
+		return "", err
+	}
+	if err := store.Put(ctx, record); err != nil {
 		return "", err
 	}
 	return path, writeFile(path, t)
@@ -153,7 +162,10 @@ func Publish(ctx context.Context, cfg config.Config, store *Store, now time.Time
 		if !exists {
 			continue
 		}
-		record := RecordOf(t, now)
+		record, err := ownRecord(cfg, t, now)
+		if err != nil {
+			return err
+		}
 		if err := poll.Forever(ctx, func(ctx context.Context) error { return store.create(ctx, record) }); err != nil {
 			return err
 		}

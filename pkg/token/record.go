@@ -22,6 +22,7 @@ type Record struct {
 	Used        time.Time `json:"used,omitzero"`    // of one that is good once: when it was
 
 	salt, hash []byte
+	sealed     []byte // one of the cluster's own, for its servers
 }
 
 // The errors of Check. Strangers are told none of them apart.

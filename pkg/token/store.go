@@ -129,6 +129,9 @@ func secretOf(r Record) *corev1.Secret {
 		"role": []byte(r.Role), "salt": r.salt, "hash": r.hash, "description": []byte(r.Description), "node": []byte(r.Node),
 		"created": stamp(r.Created), "expires": stamp(r.Expires), "used": stamp(r.Used),
 	}
+	if len(r.sealed) != 0 {
+		data["sealed"] = r.sealed
+	}
 	if r.Once {
 		data["once"] = []byte("true")
 	}
@@ -138,7 +141,7 @@ func secretOf(r Record) *corev1.Secret {
 func recordOf(s *corev1.Secret) (Record, error) {
 	r := Record{
 		ID: strings.TrimPrefix(s.Name, secretPrefix), Role: Role(s.Data["role"]), Description: string(s.Data["description"]),
-		Once: string(s.Data["once"]) == "true", Node: string(s.Data["node"]), salt: s.Data["salt"], hash: s.Data["hash"],
+		Once: string(s.Data["once"]) == "true", Node: string(s.Data["node"]), salt: s.Data["salt"], hash: s.Data["hash"], sealed: s.Data["sealed"],
 	}
 	for key, at := range map[string]*time.Time{"created": &r.Created, "expires": &r.Expires, "used": &r.Used} {
 		if text := string(s.Data[key]); text != "" {

@@ -1,12 +1,19 @@
 package token
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/pki"
 )
 
@@ -95,6 +102,70 @@ func read(t *testing.T, cfg config.Config) Token {
 		t.Fatal(err)
 	}
 	return got
+}
+
+// A token that is rotated on one server is in the files of the others, whose
+// authority is the same, and nobody else's.
+func TestRotatedTokensReachOtherServers(t *testing.T) {
+	t.Parallel()
+	one, two, stranger := cluster(t), cluster(t), cluster(t)
+	authority := func(cfg config.Config) string { return filepath.Dir(pki.AuthorityFiles(cfg.Paths(), pki.ServerCA).Key) }
+	if err := os.RemoveAll(authority(two)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(authority(two), os.DirFS(authority(one))); err != nil {
+		t.Fatal(err)
+	}
+	for _, cfg := range []config.Config{one, two, stranger} {
+		if err := Ensure(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := fake.NewClientset()
+	store := NewStore(client)
+	if err := Publish(t.Context(), one, store, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	other := read(t, stranger)
+	for _, cfg := range []config.Config{one, two, stranger} {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- Follow(ctx, cfg, client) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	same := func(context.Context) error {
+		if read(t, one).Secret != read(t, two).Secret {
+			return errors.New("the files differ")
+		}
+		return nil
+	}
+	if err := poll.Until(t.Context(), 20*time.Second, same); err != nil {
+		t.Fatal(err)
+	}
+	before := read(t, one)
+	if _, err := Rotate(t.Context(), two, store, Server, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := poll.Until(t.Context(), 20*time.Second, same); err != nil || read(t, one) == before {
+		t.Errorf("the other server has %v, before %v: %v", read(t, one), before, err)
+	}
+	if read(t, stranger) != other {
+		t.Error("a server with another authority took the token")
+	}
+	secret, err := client.CoreV1().Secrets(namespace).Get(t.Context(), secretPrefix+string(Server), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range secret.Data {
+		if strings.Contains(string(value), read(t, one).Secret) {
+			t.Errorf("the record has the secret in its %s", key)
+		}
+	}
 }
 
 func TestTheFirstStartMakesATokenThatStays(t *testing.T) {
