@@ -24,6 +24,9 @@ type Paths struct {
 	EtcdServers    string // the etcd members that a server which joined others remembers
 	ExternalFile   string // says that the data is in an external datastore
 	MoveToEtcd     string // asks the next start to move SQLite's data to etcd
+	Swap           string // the renames of a restore that are not done yet
+	Restored       string // the snapshot that was restored last
+	Snapshots      string // snapshots, unless the configuration names another directory
 	Removed        string // says that the server was removed from its cluster
 	VersionFile    string // the version that wrote this directory last
 	StatusSocket   string // kelp status asks here, root only, 0600
@@ -73,6 +76,9 @@ func (c Config) Paths() Paths {
 		EtcdServers:    data("server", "etcd-servers.json"),
 		ExternalFile:   data("server", "db", "external"),
 		MoveToEtcd:     data("server", "db", "move-to-etcd"),
+		Swap:           data("server", "db", "swap.json"),
+		Restored:       data("server", "db", "restored.json"),
+		Snapshots:      data("server", "snapshots"),
 		Removed:        data("server", "removed"),
 		VersionFile:    data("version.json"),
 		StatusSocket:   run("kelp.sock"),

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/datastore/etcd"
+	"github.com/kelp-project/kelp/pkg/datastore/kine"
 	"github.com/kelp-project/kelp/pkg/datastore/migrate"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
@@ -63,7 +64,7 @@ func move(ctx context.Context, paths config.Paths, in etcd.Inputs) (keys int, er
 	if err != nil {
 		return 0, err
 	}
-	if err := migrate.Write(original, migrate.Member{Name: in.Name, PeerURL: in.PeerURL(), Dir: in.Dir}, scratch); err != nil {
+	if err := migrate.Write(original.Revision, original.All(), migrate.Member{Name: in.Name, PeerURL: in.PeerURL(), Dir: in.Dir}, scratch); err != nil {
 		return 0, fmt.Errorf("write etcd's data: %w", err)
 	}
 	copied, err := newEtcd(in, paths).read(ctx)
@@ -82,10 +83,16 @@ func move(ctx context.Context, paths config.Paths, in etcd.Inputs) (keys int, er
 // read runs the datastore for as long as it takes to read all of it.
 func (d *Datastore) read(ctx context.Context) (data migrate.Data, err error) {
 	err = d.with(ctx, func(ctx context.Context, client *clientv3.Client) (err error) {
-		data, err = migrate.Read(ctx, client)
+		data, err = migrate.Read(ctx, d.source(client))
 		return err
 	})
 	return data, err
+}
+
+// source is the datastore to be read.
+func (d *Datastore) source(client *clientv3.Client) migrate.Source {
+	_, behindKine := d.backend.(*kine.Store)
+	return migrate.Source{Client: client, Seconds: behindKine}
 }
 
 // with runs the datastore for as long as do needs its client.

@@ -99,11 +99,7 @@ func checkHeader(file string, size int64) error {
 func quickCheck(ctx context.Context, file string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute) // 1 GiB takes about two seconds
 	defer cancel()
-	name := "sqlite3" // the driver that kine brings, with cgo
-	if !slices.Contains(sql.Drivers(), name) {
-		name = "sqlite" // and without
-	}
-	db, err := sql.Open(name, file)
+	db, err := sql.Open(driver(), file)
 	if err != nil {
 		return fmt.Errorf("open database %s: %w", file, err)
 	}
@@ -116,6 +112,15 @@ func quickCheck(ctx context.Context, file string) error {
 		return &LostError{File: file, Reason: "is damaged: " + verdict}
 	}
 	return nil
+}
+
+// driver is the one that kine brings.
+func driver() string {
+	name := "sqlite3" // with cgo
+	if !slices.Contains(sql.Drivers(), name) {
+		name = "sqlite" // and without
+	}
+	return name
 }
 
 func markInitialised(file string) error {

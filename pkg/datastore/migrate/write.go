@@ -22,10 +22,14 @@ type Member struct {
 	Dir     string // its data, which must not exist or be empty
 }
 
-// Write makes the directory of a member that holds the data. The scratch
-// directory has to be on a disk with room for the data; what is left there is
-// removed.
-func Write(d Data, m Member, scratch string) error {
+// batch is how many keys are written before they are committed: what is not
+// yet is in memory.
+const batch = 1000
+
+// Write makes the directory of a member that holds the keys and is at a revision
+// beyond the given one, which none of theirs exceeds. The scratch directory has to
+// be on a disk with room for the data; what is left there is removed.
+func Write(revision int64, keys Keys, m Member, scratch string) error {
 	if err := os.MkdirAll(scratch, 0o700); err != nil {
 		return fmt.Errorf("make scratch directory: %w", err)
 	}
@@ -34,21 +38,21 @@ func Write(d Data, m Member, scratch string) error {
 		return fmt.Errorf("clear scratch directory: %w", err)
 	}
 	defer os.Remove(file)
-	last, err := writeFile(d, file)
+	last, err := writeFile(keys, file)
 	if err != nil {
 		return err
 	}
 	return snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
 		SnapshotPath: file, SkipHashCheck: true,
 		Name: m.Name, OutputDataDir: m.Dir, PeerURLs: []string{m.PeerURL}, InitialCluster: m.Name + "=" + m.PeerURL,
-		// Watches from before the move are told to list anew.
-		RevisionBump: uint64(d.Revision-last) + 1, MarkCompacted: true,
+		// Watches from before are told to list anew.
+		RevisionBump: uint64(revision-last) + 1, MarkCompacted: true,
 	})
 }
 
 // writeFile writes the records of etcd's storage, and returns the highest
 // revision among them.
-func writeFile(d Data, file string) (last int64, err error) {
+func writeFile(keys Keys, file string) (last int64, err error) {
 	db := backend.NewDefaultBackend(zap.NewNop(), file)
 	tx := db.BatchTx()
 	tx.LockOutsideApply()
@@ -56,7 +60,16 @@ func writeFile(d Data, file string) (last int64, err error) {
 	tx.UnsafeCreateBucket(schema.Lease)
 	schema.UnsafeCreateMetaBucket(tx)
 	leases, inTransaction := map[int64]bool{}, map[int64]int64{}
-	for _, kv := range d.Keys {
+	written := 0
+	for kv, reading := range keys {
+		if err = reading; err != nil {
+			break
+		}
+		if written++; written%batch == 0 {
+			tx.Unlock()
+			db.ForceCommit()
+			tx.LockOutsideApply()
+		}
 		record := proto.CloneOf(kv)
 		record.Version = max(record.Version, 1) // kine counts none
 		if err = put(tx, record, inTransaction[kv.ModRevision]); err != nil {
