@@ -12,11 +12,16 @@ import (
 	"github.com/kelp-project/kelp/pkg/server"
 )
 
+const restoreFlag = "restore"
+
 func serverCommand() *cli.Command {
 	return &cli.Command{
 		Name:  "server",
 		Usage: "run a server: the whole control plane, and this machine as a node",
-		Flags: ServerFlags(),
+		Flags: append(ServerFlags(), &cli.StringFlag{
+			Name: restoreFlag, EnvVars: []string{"KELP_RESTORE"}, Category: "recovery",
+			Usage: "begin with what the snapshot `FILE` holds; a start that has done so already goes on with what was written since",
+		}),
 		Subcommands: []*cli.Command{{
 			Name:  "leave",
 			Usage: "take this server out of its cluster, unless etcd would lose its majority",
@@ -46,7 +51,7 @@ func serverCommand() *cli.Command {
 					return err
 				}
 			}
-			return server.Run(ctx, loaded)
+			return server.Run(ctx, loaded, server.Recovery{Restore: c.String(restoreFlag)})
 		},
 	}
 }

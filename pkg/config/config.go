@@ -35,6 +35,7 @@ type Config struct {
 	API        API        `yaml:"api"`
 	Network    Network    `yaml:"network"`
 	Datastore  Datastore  `yaml:"datastore"`
+	Snapshots  Snapshots  `yaml:"snapshots"`
 	Components Components `yaml:"components"`
 	Kubeconfig Kubeconfig `yaml:"kubeconfig"`
 	Kubelet    Kubelet    `yaml:"kubelet"`
@@ -127,6 +128,36 @@ type Datastore struct {
 
 	// VoterGrace is how long a server may be away before another one takes its vote in etcd.
 	VoterGrace Duration `yaml:"voterGrace" flag:"voter-grace" scope:"cluster" change:"restart"`
+}
+
+// Snapshots are the copies of the datastore that kelp makes by itself.
+type Snapshots struct {
+	// Disable leaves out the scheduled snapshots; kelp snapshot save works all the same.
+	Disable bool `yaml:"disable" flag:"snapshot-disable" alias:"etcd-disable-snapshots" scope:"cluster" change:"restart"`
+
+	// Schedule is when they are made, as a cron expression in the server's time zone: minute, hour, day of month, month, day of week.
+	Schedule string `yaml:"schedule" flag:"snapshot-schedule" alias:"etcd-snapshot-schedule-cron" scope:"cluster" change:"restart"`
+
+	// Jitter is by how much a scheduled snapshot is late at most, at random, so that many clusters do not begin at one moment.
+	Jitter Duration `yaml:"jitter" flag:"snapshot-jitter" scope:"cluster" change:"restart"`
+
+	// Retain is how many scheduled snapshots are kept, 0 for all. Those that are pinned, or were asked for, are not counted.
+	Retain int `yaml:"retain" flag:"snapshot-retention" alias:"etcd-snapshot-retention" scope:"cluster" change:"restart"`
+
+	// MaxAge is how old a scheduled snapshot becomes; the newest stays.
+	MaxAge Duration `yaml:"maxAge" flag:"snapshot-max-age" scope:"cluster" change:"restart"`
+
+	// Name is what the names of scheduled snapshots begin with.
+	Name string `yaml:"name" flag:"snapshot-name" alias:"etcd-snapshot-name" scope:"cluster" change:"restart"`
+
+	// Dir is the directory that holds the snapshots; server/snapshots below dataDir when empty.
+	Dir string `yaml:"dir" flag:"snapshot-dir" alias:"etcd-snapshot-dir" scope:"node" change:"restart"`
+
+	// Compress has them compressed with zstd.
+	Compress bool `yaml:"compress" flag:"snapshot-compress" alias:"etcd-snapshot-compress" scope:"cluster" change:"restart"`
+
+	// EveryServer has each server make them, and not only the one that leads.
+	EveryServer bool `yaml:"everyServer" flag:"snapshot-every-server" scope:"cluster" change:"restart"`
 }
 
 // Components says which parts run.

@@ -22,7 +22,10 @@ func Default() Config {
 			ServiceNodePortRange: PortRange{First: 30000, Last: 32767},
 			ClusterDomain:        "cluster.local",
 		},
-		Datastore:  Datastore{Kind: DatastoreAuto, VoterGrace: Duration(5 * time.Minute)},
+		Datastore: Datastore{Kind: DatastoreAuto, VoterGrace: Duration(5 * time.Minute)},
+		Snapshots: Snapshots{
+			Schedule: "0 */6 * * *", Jitter: Duration(5 * time.Minute), Retain: 20, MaxAge: Duration(30 * 24 * time.Hour), Name: "kelp", Compress: true,
+		},
 		Kubeconfig: Kubeconfig{Path: "/etc/kelp/kubeconfig.yaml", Mode: 0o600},
 		Kubelet:    Kubelet{ConfigDir: "/etc/kelp/kubelet.conf.d"},
 		Containerd: Containerd{Registries: "/etc/kelp/registries.yaml", Snapshotter: SnapshotterOverlayFS},

@@ -29,6 +29,7 @@ type Kind string
 const (
 	KindString  Kind = "string"
 	KindBool    Kind = "boolean"
+	KindCount   Kind = "count"
 	KindPort    Kind = "port"
 	KindAddress Kind = "address"
 	KindPrefix  Kind = "CIDR"

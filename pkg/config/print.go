@@ -63,7 +63,7 @@ func (f Field) plainJSON(c Config) any {
 	switch {
 	case f.List:
 		return texts
-	case f.Kind == KindBool, f.Kind == KindPort:
+	case f.Kind == KindBool, f.Kind == KindPort, f.Kind == KindCount:
 		return f.value(&c).Interface()
 	}
 	return strings.Join(texts, "")
@@ -115,7 +115,7 @@ func scalar(text string, kind Kind) *yaml.Node {
 	switch kind {
 	case KindBool:
 		n.Tag = "!!bool"
-	case KindPort:
+	case KindPort, KindCount:
 		n.Tag = "!!int"
 	case KindMode:
 		n.Style = yaml.DoubleQuotedStyle // 0600 must not become a number

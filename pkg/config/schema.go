@@ -94,6 +94,8 @@ func (f Field) schema() object {
 		one = object{"type": []string{"string", "number", "boolean"}}
 	case KindBool:
 		one = object{"type": "boolean"}
+	case KindCount:
+		one = object{"type": "integer", "minimum": 0}
 	case KindPort:
 		one = object{"type": "integer", "minimum": 1, "maximum": 65535}
 	case KindAddress:

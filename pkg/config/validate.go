@@ -61,6 +61,7 @@ func (c Config) Validate(o Origins) error {
 	k.network()
 	k.disable()
 	k.datastore()
+	k.snapshots()
 	k.arguments()
 	return errors.Join(k.errs...)
 }

@@ -21,6 +21,8 @@ func kindOf(t reflect.Type) (Kind, []string) {
 		return KindString, nil
 	case bool:
 		return KindBool, nil
+	case int:
+		return KindCount, nil
 	case uint16:
 		return KindPort, nil
 	case netip.Addr:
@@ -50,6 +52,12 @@ func parse(t reflect.Type, text string) (reflect.Value, error) {
 			return v, fmt.Errorf("%q is not true or false", text)
 		}
 		*dst = text == "true"
+	case *int:
+		n, err := strconv.ParseUint(text, 10, 31)
+		if err != nil {
+			return v, fmt.Errorf("%q is not a number from 0 on", text)
+		}
+		*dst = int(n)
 	case *uint16:
 		n, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || n == 0 {

@@ -26,6 +26,12 @@ func Kind(cfg config.Config) config.DatastoreKind {
 	return config.DatastoreSQLite
 }
 
+// Present says whether this machine has data.
+func Present(cfg config.Config) bool {
+	paths := cfg.Paths()
+	return etcd.Exists(paths.Etcd) || exists(paths.SQLiteFile)
+}
+
 // Check refuses a configuration whose datastore is not where the data is.
 func Check(cfg config.Config) error {
 	paths, kind := cfg.Paths(), cfg.Datastore.Kind

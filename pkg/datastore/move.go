@@ -82,21 +82,21 @@ func move(ctx context.Context, paths config.Paths, in etcd.Inputs) (keys int, er
 
 // read runs the datastore for as long as it takes to read all of it.
 func (d *Datastore) read(ctx context.Context) (data migrate.Data, err error) {
-	err = d.with(ctx, func(ctx context.Context, client *clientv3.Client) (err error) {
-		data, err = migrate.Read(ctx, d.source(client))
+	err = d.With(ctx, func(ctx context.Context, client *clientv3.Client) (err error) {
+		data, err = migrate.Read(ctx, d.Source(client, false))
 		return err
 	})
 	return data, err
 }
 
-// source is the datastore to be read.
-func (d *Datastore) source(client *clientv3.Client) migrate.Source {
+// Source is the datastore to be read, gently while others use it.
+func (d *Datastore) Source(client *clientv3.Client, gentle bool) migrate.Source {
 	_, behindKine := d.backend.(*kine.Store)
-	return migrate.Source{Client: client, Seconds: behindKine}
+	return migrate.Source{Client: client, Seconds: behindKine, Gentle: gentle}
 }
 
-// with runs the datastore for as long as do needs its client.
-func (d *Datastore) with(ctx context.Context, do func(context.Context, *clientv3.Client) error) error {
+// With runs the datastore for as long as do needs its client.
+func (d *Datastore) With(ctx context.Context, do func(context.Context, *clientv3.Client) error) error {
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	var running errgroup.Group

@@ -91,7 +91,7 @@ func TestMove(t *testing.T) {
 	m := newMachine(t)
 	cfg, paths := m.cfg, m.paths
 	var before, after migrate.Data
-	if err := newSQLite(paths).with(t.Context(), func(ctx context.Context, c *clientv3.Client) (err error) {
+	if err := newSQLite(paths).With(t.Context(), func(ctx context.Context, c *clientv3.Client) (err error) {
 		if err := fill(ctx, c); err != nil {
 			return err
 		}
@@ -130,7 +130,7 @@ func TestMove(t *testing.T) {
 	if kept, _ := filepath.Glob(paths.SQLite + ".before-etcd-*/state.db"); len(kept) != 1 {
 		t.Errorf("SQLite's files are not kept: %v", kept)
 	}
-	if err := newEtcd(m.in, paths).with(t.Context(), func(ctx context.Context, c *clientv3.Client) (err error) {
+	if err := newEtcd(m.in, paths).With(t.Context(), func(ctx context.Context, c *clientv3.Client) (err error) {
 		if after, err = migrate.Read(ctx, migrate.Source{Client: c}); err != nil {
 			return err
 		}
@@ -166,7 +166,7 @@ func TestMoveFails(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	cfg := m.cfg
-	if err := newSQLite(m.paths).with(t.Context(), fill); err != nil {
+	if err := newSQLite(m.paths).With(t.Context(), fill); err != nil {
 		t.Fatal(err)
 	}
 	if err := AskToMove(cfg, time.Now()); err != nil {

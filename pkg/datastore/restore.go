@@ -31,14 +31,15 @@ type Content struct {
 
 // Build writes a datastore of the kind beside where the live one is, starts it,
 // and compares what it answers with what was written. Nothing that is live is
-// touched: Swap does that. The live one must not run.
-func Build(ctx context.Context, cfg config.Config, kind config.DatastoreKind, c Content) error {
+// touched: Swap does that. The live one must not run. It returns the revision that
+// the datastore is at.
+func Build(ctx context.Context, cfg config.Config, kind config.DatastoreKind, c Content) (revision int64, err error) {
 	b := builder{kind: kind, paths: cfg.Paths()}
 	b.paths.SQLite, b.paths.Etcd = built(b.paths.SQLite), built(b.paths.Etcd)
 	b.paths.SQLiteFile = filepath.Join(b.paths.SQLite, filepath.Base(b.paths.SQLiteFile))
 	b.paths.ClusterFile = "" // it is the first of its cluster
 	b.member = EtcdInputs(cfg, b.paths)
-	return b.build(ctx, c)
+	return c.Revision + beyond, b.build(ctx, c)
 }
 
 // built is where a datastore is until it is swapped in.
@@ -47,20 +48,55 @@ func built(dir string) string { return dir + ".new" }
 // Drill builds a datastore in a scratch directory, beside whatever runs, and
 // removes it.
 func Drill(ctx context.Context, cfg config.Config, kind config.DatastoreKind, c Content, scratch string) error {
+	b, err := aside(ctx, cfg, kind, scratch)
+	if err != nil {
+		return err
+	}
+	return errors.Join(b.build(ctx, c), os.RemoveAll(b.paths.SQLite), os.RemoveAll(b.paths.Etcd))
+}
+
+// aside is a datastore below a scratch directory, on ports that nobody has.
+func aside(ctx context.Context, cfg config.Config, kind config.DatastoreKind, scratch string) (builder, error) {
 	b := builder{kind: kind, paths: cfg.Paths()}
 	b.paths.SQLite, b.paths.Etcd = filepath.Join(scratch, "sqlite"), filepath.Join(scratch, "etcd")
 	b.paths.SQLiteFile = filepath.Join(b.paths.SQLite, "state.db")
 	b.paths.ClusterFile, b.paths.RunDir = "", scratch
 	b.paths.KineSocket = filepath.Join(scratch, "kine.sock")
 	b.member = EtcdInputs(cfg, b.paths)
-	b.member.Address, b.member.Name, b.member.User = netip.Addr{}, "drill", nil
+	b.member.Address, b.member.User = netip.Addr{}, nil
 	for _, port := range []*uint16{&b.member.ClientPort, &b.member.PeerPort} {
 		var err error
 		if *port, err = freePort(ctx); err != nil {
-			return err
+			return b, err
 		}
 	}
-	return errors.Join(b.build(ctx, c), os.RemoveAll(b.paths.SQLite), os.RemoveAll(b.paths.Etcd))
+	return b, nil
+}
+
+// Offline has do read what is on this machine's disk, of a server that does not
+// run. It reads a copy of etcd's data, which needs no other member: what had been
+// agreed on is in it, and what had not may be.
+func Offline(ctx context.Context, cfg config.Config, do func(context.Context, *Datastore, *clientv3.Client) error) error {
+	kind := Kind(cfg)
+	if kind != config.DatastoreEtcd {
+		d := New(cfg)
+		return d.With(ctx, func(ctx context.Context, client *clientv3.Client) error { return do(ctx, d, client) })
+	}
+	scratch := cfg.Paths().Etcd + ".copy"
+	if err := errors.Join(os.RemoveAll(scratch), os.MkdirAll(scratch, 0o700)); err != nil {
+		return fmt.Errorf("make a directory for a copy of etcd's data: %w", err)
+	}
+	defer os.RemoveAll(scratch)
+	b, err := aside(ctx, cfg, kind, scratch)
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(b.paths.Etcd, os.DirFS(cfg.Paths().Etcd)); err != nil {
+		return fmt.Errorf("copy etcd's data: %w", err)
+	}
+	b.member.ForceNew = true
+	d := newEtcd(b.member, b.paths)
+	return d.With(ctx, func(ctx context.Context, client *clientv3.Client) error { return do(ctx, d, client) })
 }
 
 func freePort(ctx context.Context) (uint16, error) {
@@ -97,8 +133,8 @@ func (b builder) build(ctx context.Context, c Content) error {
 	if err != nil {
 		return fmt.Errorf("write the datastore: %w", err)
 	}
-	if err := d.with(ctx, func(ctx context.Context, client *clientv3.Client) error {
-		return migrate.CompareWith(ctx, d.source(client), revision, c.Keys)
+	if err := d.With(ctx, func(ctx context.Context, client *clientv3.Client) error {
+		return migrate.CompareWith(ctx, d.Source(client, false), revision, c.Keys)
 	}); err != nil {
 		return fmt.Errorf("read the datastore back: %w", err)
 	}

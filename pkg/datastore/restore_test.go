@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -51,7 +52,7 @@ func take(t *testing.T, m machine, d *Datastore, file string, compress bool) (*s
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	want := map[string]string{}
-	if err := d.with(t.Context(), func(ctx context.Context, client *clientv3.Client) error {
+	if err := d.With(t.Context(), func(ctx context.Context, client *clientv3.Client) error {
 		if err := fill(ctx, client); err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ func take(t *testing.T, m machine, d *Datastore, file string, compress bool) (*s
 		if err != nil {
 			return err
 		}
-		sum, err := snapshot.Write(ctx, f, compress, snapshot.Metadata{Cluster: "c", Node: m.cfg.Node.Name, Reason: "test", Created: time.Now()}, []byte("sealed"), d.source(client))
+		sum, err := snapshot.Write(ctx, f, compress, snapshot.Metadata{Cluster: "c", Node: m.cfg.Node.Name, Reason: "test", Created: time.Now()}, []byte("sealed"), d.Source(client, false))
 		stop()
 		if err := errors.Join(err, f.Close(), <-ended); err != nil {
 			return err
@@ -126,8 +127,8 @@ func restoreInto(t *testing.T, kind config.DatastoreKind, s *snapshot.Snapshot, 
 	if kind == config.DatastoreEtcd {
 		d = newEtcd(m.in, m.paths)
 	}
-	if err := d.with(t.Context(), func(ctx context.Context, client *clientv3.Client) error {
-		got, err := migrate.Read(ctx, d.source(client))
+	if err := d.With(t.Context(), func(ctx context.Context, client *clientv3.Client) error {
+		got, err := migrate.Read(ctx, d.Source(client, false))
 		if err != nil {
 			return err
 		}
@@ -200,7 +201,7 @@ func same(t *testing.T, s *snapshot.Snapshot, file string) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return s.Summary == whole.Summary && s.Metadata == whole.Metadata && bytes.Equal(s.Sealed, whole.Sealed)
+	return s.Summary == whole.Summary && reflect.DeepEqual(s.Metadata, whole.Metadata) && bytes.Equal(s.Sealed, whole.Sealed)
 }
 
 // A swap that was killed between any two renames is completed by the next start.

@@ -122,3 +122,32 @@ func install(p config.Paths, contents map[string][]byte) error {
 	}
 	return nil
 }
+
+// Keys are what every server of a cluster has, by the names under which they
+// travel.
+type Keys map[string][]byte
+
+// Unseal opens what Seal has sealed.
+func Unseal(sealed []byte, secret string) (Keys, error) { return open(sealed, secret) }
+
+// Install writes the keys to a machine that has none.
+func (k Keys) Install(p config.Paths) error { return install(p, k) }
+
+// Uninstall removes them again, from a machine that had none.
+func Uninstall(p config.Paths) error {
+	for _, path := range bundleFiles(p) {
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove the cluster's keys again: %w", err)
+		}
+	}
+	return nil
+}
+
+// HasKeys says whether this machine has a cluster's keys.
+func HasKeys(p config.Paths) (bool, error) {
+	_, err := os.Stat(pki.AuthorityFiles(p, pki.ServerCA).Key)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return false, fmt.Errorf("look for the cluster's keys: %w", err)
+	}
+	return err == nil, nil
+}

@@ -11,7 +11,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/kelp-project/kelp/pkg/config"
-	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
 )
 
@@ -43,7 +42,7 @@ func share(ctx context.Context, cfg config.Config, store clientv3.KV, create fun
 	if err != nil {
 		return false, fmt.Errorf("read the cluster's keys from the datastore: %w", err)
 	}
-	own, err := hasKeys(cfg.Paths())
+	own, err := HasKeys(cfg.Paths())
 	if err != nil {
 		return false, err
 	}
@@ -80,12 +79,19 @@ func Reseal(ctx context.Context, cfg config.Config, store clientv3.KV) error {
 	return nil
 }
 
-func sealShared(cfg config.Config) (string, error) {
+// Seal returns the cluster's keys, for whoever has the secret of the server
+// token, and the hash of its serving authority.
+func Seal(cfg config.Config) (sealed []byte, authority string, err error) {
 	secret, hash, err := serverSecret(cfg)
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
-	sealed, err := seal(cfg.Paths(), secret)
+	sealed, err = seal(cfg.Paths(), secret)
+	return sealed, hash, err
+}
+
+func sealShared(cfg config.Config) (string, error) {
+	sealed, hash, err := Seal(cfg)
 	if err != nil {
 		return "", err
 	}
@@ -94,15 +100,6 @@ func sealShared(cfg config.Config) (string, error) {
 		return "", fmt.Errorf("encode the cluster's keys: %w", err)
 	}
 	return string(text), nil
-}
-
-// hasKeys says whether this server has the authorities' keys.
-func hasKeys(p config.Paths) (bool, error) {
-	_, err := os.Stat(pki.AuthorityFiles(p, pki.ServerCA).Key)
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return false, fmt.Errorf("look for the cluster's keys: %w", err)
-	}
-	return err == nil, nil
 }
 
 // publish writes this server's keys, its own or such as are created now. It is to
@@ -125,10 +122,8 @@ func publish(ctx context.Context, cfg config.Config, store clientv3.KV, own bool
 		return false, nil
 	case !own:
 		// Nobody has seen them yet.
-		for _, path := range bundleFiles(cfg.Paths()) {
-			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-				return false, fmt.Errorf("give way to the server that was faster: %w", err)
-			}
+		if err := Uninstall(cfg.Paths()); err != nil {
+			return false, fmt.Errorf("give way to the server that was faster: %w", err)
 		}
 	}
 	return true, nil

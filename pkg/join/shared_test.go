@@ -124,7 +124,7 @@ func TestServersShareADatastore(t *testing.T) {
 		if err := shareWith(t.Context(), c.cfg, store); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if has, err := hasKeys(c.cfg.Paths()); err != nil || has {
+		if has, err := HasKeys(c.cfg.Paths()); err != nil || has {
 			t.Errorf("%s: it has keys: %v, %v", name, has, err)
 		}
 	}

@@ -22,6 +22,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/servicelb"
+	"github.com/kelp-project/kelp/pkg/snapshots"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 	"github.com/kelp-project/kelp/pkg/token"
 	"github.com/kelp-project/kelp/pkg/tunnel"
@@ -44,6 +45,8 @@ const (
 	egressName        = "egress"
 	kubeletsName      = "tunnelled-kubelets"
 	leaderName        = "leader"
+	snapshotsName     = "snapshots"
+	scheduleName      = "snapshot-schedule"
 	votersName        = "voters"
 	balancerName      = "etcd-balancer"
 	membersName       = "etcd-members"
@@ -86,7 +89,12 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 		supervisor.Component{Name: api, After: []string{store, listener, egressName}, Run: apiServer.Run, Ready: apiServer.Ready},
 		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, later(n, joins.Run)), Ready: joins.Ready},
 	)
-	list = append(list, once(cfg, ds, elected, apiServer.Serving)...)
+	keeper := snapshots.NewKeeper(cfg, pki.KubeconfigOf(paths, pki.Kelp))
+	list = append(list, supervisor.Component{Name: snapshotsName, After: []string{api}, Run: keeper.Show})
+	if cfg.Snapshots.EveryServer {
+		list = append(list, schedule(cfg, keeper))
+	}
+	list = append(list, once(cfg, ds, elected, keeper, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {
 		for _, name := range append(nodepart.Names(), roleName, accountName, kubeletsName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
@@ -114,6 +122,14 @@ func later(n *node.Node, run func(context.Context) error) func(context.Context) 
 		n.First(ctx)
 		return run(ctx)
 	}
+}
+
+// schedule makes snapshots by themselves.
+func schedule(cfg config.Config, keeper *snapshots.Keeper) supervisor.Component {
+	if cfg.Snapshots.Disable {
+		return supervisor.Skipped(scheduleName, "snapshots.disable is set")
+	}
+	return supervisor.Component{Name: scheduleName, After: []string{api}, Run: keeper.Run, Ready: keeper.Ready}
 }
 
 // tunnelled is pods' way to kubelets that are behind tunnels.
@@ -144,8 +160,11 @@ func election(cfg config.Config, ds *datastore.Datastore) *leader.Leader {
 
 // once is what runs on one server of the cluster: everywhere on SQLite, where
 // there is no other, and elsewhere on the one that has the lease.
-func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, serving func(context.Context) error) []supervisor.Component {
+func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, keeper *snapshots.Keeper, serving func(context.Context) error) []supervisor.Component {
 	list := append(control(cfg), nodeIPAM(cfg, serving))
+	if !cfg.Snapshots.EveryServer {
+		list = append(list, schedule(cfg, keeper))
+	}
 	kind := datastore.Kind(cfg)
 	if kind == config.DatastoreSQLite {
 		return append(list, supervisor.Skipped(leaderName, "there is one server"))

@@ -26,8 +26,8 @@ import (
 const startMemory = 224 << 20
 
 // Run runs a server until ctx ends or a component fails for good.
-func Run(ctx context.Context, cfg config.Config) error {
-	again, err := run(ctx, cfg)
+func Run(ctx context.Context, cfg config.Config, r Recovery) error {
+	again, err := run(ctx, cfg, r)
 	if err == nil && again {
 		return process.Reexec()
 	}
@@ -35,7 +35,7 @@ func Run(ctx context.Context, cfg config.Config) error {
 }
 
 // run is Run, but says whether the process is to start anew.
-func run(ctx context.Context, cfg config.Config) (again bool, err error) {
+func run(ctx context.Context, cfg config.Config, r Recovery) (again bool, err error) {
 	part, report, err := prepare(ctx, cfg)
 	if err != nil {
 		return false, err
@@ -53,6 +53,9 @@ func run(ctx context.Context, cfg config.Config) (again bool, err error) {
 			log.G(ctx).WithError(err).Error("a later start cannot tell which version wrote the data")
 		}
 	}}
+	if err := errors.Join(datastore.FinishSwap(cfg.Paths()), r.recover(ctx, cfg)); err != nil || ctx.Err() != nil {
+		return false, errors.Join(err, process.Cause(ctx))
+	}
 	if err := settleDatastore(ctx, cfg); err != nil || ctx.Err() != nil {
 		return false, errors.Join(err, process.Cause(ctx))
 	}

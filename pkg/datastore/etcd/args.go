@@ -28,9 +28,12 @@ type Inputs struct {
 	// Members makes a client of the members that a new one joins; nil for one
 	// that begins a cluster.
 	Members func() (*clientv3.Client, error)
-	Server  TLS // for clients
-	Peer    TLS // for other members
-	User    []string
+	// ForceNew makes this member the only one of a cluster that has its data,
+	// whoever the others were.
+	ForceNew bool
+	Server   TLS // for clients
+	Peer     TLS // for other members
+	User     []string
 }
 
 // TLS is the files of one certificate and of the authority that clients'

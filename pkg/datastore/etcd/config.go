@@ -79,6 +79,7 @@ func embedConfig(in Inputs, core zapcore.Core) (*embed.Config, error) {
 		return nil, fmt.Errorf("etcd argument max-concurrent-streams: %w", err)
 	}
 	cfg.ClusterState = in.initialState()
+	cfg.ForceNewCluster = in.ForceNew
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core))
 	return cfg, nil
 }

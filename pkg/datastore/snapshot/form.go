@@ -32,6 +32,8 @@ type Metadata struct {
 	Reason     string    `json:"reason"`
 	Pinned     bool      `json:"pinned,omitempty"` // retention leaves it
 	Created    time.Time `json:"created"`
+	// Settings are those that the whole cluster shares.
+	Settings map[string][]string `json:"settings,omitempty"`
 }
 
 // Summary is what a snapshot holds.

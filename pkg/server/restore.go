@@ -1,0 +1,62 @@
+package server
+
+import (
+	"context"
+
+	"github.com/containerd/log"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/datastore"
+	"github.com/kelp-project/kelp/pkg/datastore/snapshot"
+	"github.com/kelp-project/kelp/pkg/preflight"
+	"github.com/kelp-project/kelp/pkg/process"
+	"github.com/kelp-project/kelp/pkg/snapshots"
+)
+
+// Restore makes the datastore of this server, which must not run, what a snapshot
+// holds.
+func Restore(ctx context.Context, cfg config.Config, file string) (snapshots.Restored, error) {
+	lock, err := preflight.Acquire(cfg)
+	if err != nil {
+		return snapshots.Restored{}, err
+	}
+	defer lock.Release()
+	if err := datastore.FinishSwap(cfg.Paths()); err != nil {
+		return snapshots.Restored{}, err
+	}
+	return snapshots.Restore(ctx, cfg, file)
+}
+
+// Recovery is what a server does with its data before it starts.
+type Recovery struct {
+	Restore string // the snapshot to begin with
+}
+
+func (r Recovery) recover(ctx context.Context, cfg config.Config) error {
+	if r.Restore == "" {
+		return nil
+	}
+	process.NotifyStatus("restoring a snapshot")
+	return restoreOnce(ctx, cfg, r.Restore)
+}
+
+// restoreOnce is Restore for a flag that may stay where it is, as in a unit: the
+// same snapshot is not restored a second time over what was written since.
+func restoreOnce(ctx context.Context, cfg config.Config, file string) error {
+	last, ok, err := snapshots.LastRestored(cfg.Paths())
+	if err != nil {
+		return err
+	}
+	if ok {
+		s, err := snapshot.Open(file)
+		if err != nil {
+			return err
+		}
+		if s.SHA256 == last.SHA256 {
+			log.G(ctx).WithField("path", file).WithField("at", last.At).Warn("the snapshot was restored by an earlier start, and is not restored again: leave --restore out")
+			return nil
+		}
+	}
+	_, err = snapshots.Restore(ctx, cfg, file)
+	return err
+}
