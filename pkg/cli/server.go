@@ -12,7 +12,10 @@ import (
 	"github.com/kelp-project/kelp/pkg/server"
 )
 
-const restoreFlag = "restore"
+const (
+	restoreFlag = "restore"
+	resetFlag   = "cluster-reset"
+)
 
 func serverCommand() *cli.Command {
 	return &cli.Command{
@@ -21,6 +24,9 @@ func serverCommand() *cli.Command {
 		Flags: append(ServerFlags(), &cli.StringFlag{
 			Name: restoreFlag, EnvVars: []string{"KELP_RESTORE"}, Category: "recovery",
 			Usage: "begin with what the snapshot `FILE` holds; a start that has done so already goes on with what was written since",
+		}, &cli.BoolFlag{
+			Name: resetFlag, EnvVars: []string{"KELP_CLUSTER_RESET"}, Category: "recovery", DisableDefaultText: true,
+			Usage: "when etcd has lost its majority: go on with what this server holds, alone; the others join anew. Use it on the server with the newest data",
 		}),
 		Subcommands: []*cli.Command{{
 			Name:  "leave",
@@ -51,7 +57,7 @@ func serverCommand() *cli.Command {
 					return err
 				}
 			}
-			return server.Run(ctx, loaded, server.Recovery{Restore: c.String(restoreFlag)})
+			return server.Run(ctx, loaded, server.Recovery{Restore: c.String(restoreFlag), Reset: c.Bool(resetFlag)})
 		},
 	}
 }

@@ -24,6 +24,9 @@ type Paths struct {
 	EtcdServers    string // the etcd members that a server which joined others remembers
 	ExternalFile   string // says that the data is in an external datastore
 	MoveToEtcd     string // asks the next start to move SQLite's data to etcd
+	Epoch          string // which restore or reset the data is of
+	Reset          string // the last reset of the cluster to this server
+	Peers          string // the hosts of the other servers with an etcd member
 	Swap           string // the renames of a restore that are not done yet
 	Restored       string // the snapshot that was restored last
 	Snapshots      string // snapshots, unless the configuration names another directory
@@ -76,6 +79,9 @@ func (c Config) Paths() Paths {
 		EtcdServers:    data("server", "etcd-servers.json"),
 		ExternalFile:   data("server", "db", "external"),
 		MoveToEtcd:     data("server", "db", "move-to-etcd"),
+		Epoch:          data("server", "db", "epoch.json"),
+		Reset:          data("server", "db", "reset.json"),
+		Peers:          data("server", "peers.json"),
 		Swap:           data("server", "db", "swap.json"),
 		Restored:       data("server", "db", "restored.json"),
 		Snapshots:      data("server", "snapshots"),

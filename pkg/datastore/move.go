@@ -18,6 +18,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/datastore/migrate"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
+	"github.com/kelp-project/kelp/pkg/internal/records"
 )
 
 // openLimit is how long either datastore may take to answer: a write-ahead log
@@ -71,7 +72,7 @@ func move(ctx context.Context, paths config.Paths, in etcd.Inputs) (keys int, er
 	if err != nil {
 		return 0, err
 	}
-	if err := migrate.Compare(original, copied); err != nil {
+	if err := records.Compare(original, copied); err != nil {
 		return 0, err
 	}
 	if err := os.Rename(in.Dir, final); err != nil {
@@ -81,18 +82,18 @@ func move(ctx context.Context, paths config.Paths, in etcd.Inputs) (keys int, er
 }
 
 // read runs the datastore for as long as it takes to read all of it.
-func (d *Datastore) read(ctx context.Context) (data migrate.Data, err error) {
+func (d *Datastore) read(ctx context.Context) (data records.Data, err error) {
 	err = d.With(ctx, func(ctx context.Context, client *clientv3.Client) (err error) {
-		data, err = migrate.Read(ctx, d.Source(client, false))
+		data, err = records.Read(ctx, d.Source(client, false))
 		return err
 	})
 	return data, err
 }
 
 // Source is the datastore to be read, gently while others use it.
-func (d *Datastore) Source(client *clientv3.Client, gentle bool) migrate.Source {
+func (d *Datastore) Source(client *clientv3.Client, gentle bool) records.Source {
 	_, behindKine := d.backend.(*kine.Store)
-	return migrate.Source{Client: client, Seconds: behindKine, Gentle: gentle}
+	return records.Source{Client: client, Seconds: behindKine, Gentle: gentle}
 }
 
 // With runs the datastore for as long as do needs its client.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/datastore/etcd"
-	"github.com/kelp-project/kelp/pkg/datastore/migrate"
+	"github.com/kelp-project/kelp/pkg/internal/records"
 	"github.com/kelp-project/kelp/pkg/pki"
 )
 
@@ -90,12 +90,12 @@ func TestMove(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t)
 	cfg, paths := m.cfg, m.paths
-	var before, after migrate.Data
+	var before, after records.Data
 	if err := newSQLite(paths).With(t.Context(), func(ctx context.Context, c *clientv3.Client) (err error) {
 		if err := fill(ctx, c); err != nil {
 			return err
 		}
-		before, err = migrate.Read(ctx, migrate.Source{Client: c, Seconds: true})
+		before, err = records.Read(ctx, records.Source{Client: c, Seconds: true})
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -131,7 +131,7 @@ func TestMove(t *testing.T) {
 		t.Errorf("SQLite's files are not kept: %v", kept)
 	}
 	if err := newEtcd(m.in, paths).With(t.Context(), func(ctx context.Context, c *clientv3.Client) (err error) {
-		if after, err = migrate.Read(ctx, migrate.Source{Client: c}); err != nil {
+		if after, err = records.Read(ctx, records.Source{Client: c}); err != nil {
 			return err
 		}
 		res, err := c.Put(ctx, "/registry/things/new", "")
@@ -151,7 +151,7 @@ func TestMove(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if err := migrate.Compare(before, after); err != nil {
+	if err := records.Compare(before, after); err != nil {
 		t.Error(err)
 	}
 	cfg.Datastore.Kind = config.DatastoreSQLite
@@ -202,16 +202,16 @@ func keys(names ...string) []*mvccpb.KeyValue {
 
 func TestCompareFindsWhatDiffers(t *testing.T) {
 	t.Parallel()
-	cfg := migrate.Data{Revision: 5, Keys: keys("a", "b")}
-	for name, c := range map[string]migrate.Data{
+	cfg := records.Data{Revision: 5, Keys: keys("a", "b")}
+	for name, c := range map[string]records.Data{
 		"behind": {Revision: 4, Keys: keys("a", "b")}, "fewer": {Revision: 5, Keys: keys("a")},
 		"other key": {Revision: 5, Keys: keys("a", "c")},
 	} {
-		if err := migrate.Compare(cfg, c); err == nil {
+		if err := records.Compare(cfg, c); err == nil {
 			t.Errorf("%s: found nothing", name)
 		}
 	}
-	if err := migrate.Compare(cfg, cfg); err != nil {
+	if err := records.Compare(cfg, cfg); err != nil {
 		t.Error(err)
 	}
 }

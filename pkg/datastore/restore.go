@@ -16,6 +16,9 @@ import (
 	"github.com/kelp-project/kelp/pkg/datastore/etcd"
 	"github.com/kelp-project/kelp/pkg/datastore/kine"
 	"github.com/kelp-project/kelp/pkg/datastore/migrate"
+	"github.com/kelp-project/kelp/pkg/epoch"
+	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/records"
 )
 
 // beyond is how many revisions after the newest known one a restored datastore
@@ -26,7 +29,7 @@ const beyond = 1_000_000_000
 // Content is what a datastore is made of.
 type Content struct {
 	Revision int64 // none of the keys' exceeds it
-	Keys     migrate.Keys
+	Keys     records.Keys
 }
 
 // Build writes a datastore of the kind beside where the live one is, starts it,
@@ -134,7 +137,7 @@ func (b builder) build(ctx context.Context, c Content) error {
 		return fmt.Errorf("write the datastore: %w", err)
 	}
 	if err := d.With(ctx, func(ctx context.Context, client *clientv3.Client) error {
-		return migrate.CompareWith(ctx, d.Source(client, false), revision, c.Keys)
+		return records.CompareWith(ctx, d.Source(client, false), revision, c.Keys)
 	}); err != nil {
 		return fmt.Errorf("read the datastore back: %w", err)
 	}
@@ -145,10 +148,17 @@ func (b builder) build(ctx context.Context, c Content) error {
 // kept, and returns where. Killed at any point, FinishSwap completes it.
 func Swap(cfg config.Config, kind config.DatastoreKind, reason string, now time.Time) (kept []string, err error) {
 	paths := cfg.Paths()
+	last, err := epoch.Current(paths)
+	if err != nil {
+		return nil, err
+	}
+	if err := last.Next(reason, cfg.Node.Name, now).Write(built(paths.Epoch)); err != nil {
+		return nil, err
+	}
 	suffix := ".before-" + reason + "-" + now.UTC().Format("20060102T150405Z")
 	var s swap
 	// What says that this server has joined others goes, too: it is the first of its cluster.
-	for _, path := range []string{paths.SQLite, paths.Etcd, paths.EtcdServers, paths.ClusterFile} {
+	for _, path := range []string{paths.SQLite, paths.Etcd, paths.EtcdServers, paths.ClusterFile, paths.Epoch} {
 		if exists(path) {
 			s.Renames = append(s.Renames, rename{From: path, To: path + suffix})
 			kept = append(kept, path+suffix)
@@ -158,9 +168,30 @@ func Swap(cfg config.Config, kind config.DatastoreKind, reason string, now time.
 	if kind == config.DatastoreEtcd {
 		live = paths.Etcd
 	}
-	s.Renames = append(s.Renames, rename{From: built(live), To: live})
+	s.Renames = append(s.Renames, rename{From: built(paths.Epoch), To: paths.Epoch}, rename{From: built(live), To: live})
 	if err := s.write(paths.Swap); err != nil {
 		return nil, err
 	}
 	return kept, FinishSwap(paths)
+}
+
+// SetAside moves the data of a server that joins anew out of the way, and returns
+// where it is kept.
+func SetAside(cfg config.Config, reason string, now time.Time) (kept []string, err error) {
+	paths := cfg.Paths()
+	suffix := ".before-" + reason + "-" + now.UTC().Format("20060102T150405Z")
+	for _, path := range []string{paths.SQLite, paths.Etcd} {
+		if !exists(path) {
+			continue
+		}
+		if err := os.Rename(path, path+suffix); err != nil {
+			return nil, fmt.Errorf("set the datastore aside: %w", err)
+		}
+		kept = append(kept, path+suffix)
+	}
+	// An empty directory has the server join with etcd.
+	if err := os.MkdirAll(paths.Etcd, 0o700); err != nil {
+		return nil, fmt.Errorf("make directory of etcd: %w", err)
+	}
+	return kept, atomicfile.SyncDir(filepath.Dir(paths.Etcd))
 }

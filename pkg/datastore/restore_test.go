@@ -15,8 +15,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/kelp-project/kelp/pkg/config"
-	"github.com/kelp-project/kelp/pkg/datastore/migrate"
 	"github.com/kelp-project/kelp/pkg/datastore/snapshot"
+	"github.com/kelp-project/kelp/pkg/internal/records"
 )
 
 // scribble writes, changes and deletes at random until ctx ends.
@@ -128,7 +128,7 @@ func restoreInto(t *testing.T, kind config.DatastoreKind, s *snapshot.Snapshot, 
 		d = newEtcd(m.in, m.paths)
 	}
 	if err := d.With(t.Context(), func(ctx context.Context, client *clientv3.Client) error {
-		got, err := migrate.Read(ctx, d.Source(client, false))
+		got, err := records.Read(ctx, d.Source(client, false))
 		if err != nil {
 			return err
 		}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/epoch"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
 	kelp "github.com/kelp-project/kelp/pkg/version"
@@ -72,7 +73,11 @@ func (s *Server) peer(ctx context.Context, r request) (any, error) {
 	if err := s.spend(ctx, r); err != nil {
 		return nil, err
 	}
-	return PeerResponse{Sealed: sealed}, nil
+	current, err := epoch.Current(s.cfg.Paths())
+	if err != nil {
+		return nil, err
+	}
+	return PeerResponse{Sealed: sealed, Epoch: current}, nil
 }
 
 // skew refuses servers that are too far apart.
@@ -149,6 +154,9 @@ func (m *Member) Peer(ctx context.Context, settle func(Cluster) (config.Config, 
 	}
 	if err := os.MkdirAll(m.paths.Etcd, 0o700); err != nil {
 		return fmt.Errorf("make directory of etcd: %w", err)
+	}
+	if err := answer.Epoch.Adopt(m.paths); err != nil {
+		return err
 	}
 	return m.remember(cluster)
 }

@@ -2,6 +2,8 @@ package join
 
 import (
 	"net/netip"
+
+	"github.com/kelp-project/kelp/pkg/epoch"
 )
 
 // The paths of the protocol.
@@ -53,6 +55,8 @@ type PeerRequest struct {
 type PeerResponse struct {
 	// Sealed are the cluster's keys, encrypted with the token's secret.
 	Sealed []byte `json:"sealed"`
+	// Epoch is what the cluster's data is of.
+	Epoch epoch.Epoch `json:"epoch,omitzero"`
 }
 
 // problem is an error with its HTTP status. Its text goes to the joiner.

@@ -55,6 +55,7 @@ func (s *Server) Register(handle func(pattern string, handler http.Handler)) {
 	handle("GET "+clusterPath, s.answer(s.cluster))
 	handle("POST "+nodePath, s.answer(s.node))
 	handle("POST "+peerPath, s.answer(s.peer))
+	handle("GET "+epochPath, http.HandlerFunc(s.epoch))
 }
 
 // Ready is nil when requests are answered.

@@ -45,6 +45,7 @@ const (
 	egressName        = "egress"
 	kubeletsName      = "tunnelled-kubelets"
 	leaderName        = "leader"
+	regroupName       = "regroup"
 	snapshotsName     = "snapshots"
 	scheduleName      = "snapshot-schedule"
 	votersName        = "voters"
@@ -93,6 +94,9 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	list = append(list, supervisor.Component{Name: snapshotsName, After: []string{api}, Run: keeper.Show})
 	if cfg.Snapshots.EveryServer {
 		list = append(list, schedule(cfg, keeper))
+	}
+	if datastore.Kind(cfg) == config.DatastoreEtcd {
+		list = append(list, supervisor.Component{Name: regroupName, After: []string{listener}, Run: regroup(cfg, ds, restart)})
 	}
 	list = append(list, once(cfg, ds, elected, keeper, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"github.com/containerd/log"
 
@@ -30,14 +31,21 @@ func Restore(ctx context.Context, cfg config.Config, file string) (snapshots.Res
 // Recovery is what a server does with its data before it starts.
 type Recovery struct {
 	Restore string // the snapshot to begin with
+	Reset   bool   // whether this server is to be the only one of its cluster
 }
 
 func (r Recovery) recover(ctx context.Context, cfg config.Config) error {
-	if r.Restore == "" {
-		return nil
+	switch {
+	case r.Restore != "" && r.Reset:
+		return errors.New("--restore and --cluster-reset exclude each other: a restore makes this server the only one, too")
+	case r.Restore != "":
+		process.NotifyStatus("restoring a snapshot")
+		return restoreOnce(ctx, cfg, r.Restore)
+	case r.Reset:
+		process.NotifyStatus("resetting the cluster to this server")
+		return snapshots.Reset(ctx, cfg)
 	}
-	process.NotifyStatus("restoring a snapshot")
-	return restoreOnce(ctx, cfg, r.Restore)
+	return rejoin(ctx, cfg)
 }
 
 // restoreOnce is Restore for a flag that may stay where it is, as in a unit: the

@@ -13,6 +13,8 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/schema"
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/kelp-project/kelp/pkg/internal/records"
 )
 
 // Member is the first member of the cluster that is made.
@@ -29,7 +31,7 @@ const batch = 1000
 // Write makes the directory of a member that holds the keys and is at a revision
 // beyond the given one, which none of theirs exceeds. The scratch directory has to
 // be on a disk with room for the data; what is left there is removed.
-func Write(revision int64, keys Keys, m Member, scratch string) error {
+func Write(revision int64, keys records.Keys, m Member, scratch string) error {
 	if err := os.MkdirAll(scratch, 0o700); err != nil {
 		return fmt.Errorf("make scratch directory: %w", err)
 	}
@@ -52,7 +54,7 @@ func Write(revision int64, keys Keys, m Member, scratch string) error {
 
 // writeFile writes the records of etcd's storage, and returns the highest
 // revision among them.
-func writeFile(keys Keys, file string) (last int64, err error) {
+func writeFile(keys records.Keys, file string) (last int64, err error) {
 	db := backend.NewDefaultBackend(zap.NewNop(), file)
 	tx := db.BatchTx()
 	tx.LockOutsideApply()

@@ -19,7 +19,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/encoding/protodelim"
 
-	"github.com/kelp-project/kelp/pkg/datastore/migrate"
+	"github.com/kelp-project/kelp/pkg/internal/records"
 )
 
 // Snapshot is a file that was read once, from its beginning to its end, and is
@@ -45,7 +45,7 @@ func Open(file string) (*Snapshot, error) {
 
 // Keys reads the file's keys. Of a file that is not whole, the error comes last:
 // after Open only one that has changed since is not.
-func (s *Snapshot) Keys() migrate.Keys {
+func (s *Snapshot) Keys() records.Keys {
 	again := &Snapshot{File: s.File}
 	return func(yield func(*mvccpb.KeyValue, error) bool) {
 		for kv, err := range again.scan() {
@@ -64,7 +64,7 @@ func (s *Snapshot) broken(format string, args ...any) error {
 }
 
 // scan reads the file from its beginning to its end, and fills in what it says.
-func (s *Snapshot) scan() migrate.Keys {
+func (s *Snapshot) scan() records.Keys {
 	return func(yield func(*mvccpb.KeyValue, error) bool) {
 		f, err := os.Open(s.File)
 		if err != nil {

@@ -17,12 +17,12 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/encoding/protodelim"
 
-	"github.com/kelp-project/kelp/pkg/datastore/migrate"
+	"github.com/kelp-project/kelp/pkg/internal/records"
 )
 
 // Write writes a snapshot of what the source holds now. Sealed is what a new
 // machine needs beside the keys.
-func Write(ctx context.Context, to io.Writer, compress bool, m Metadata, sealed []byte, from migrate.Source) (Summary, error) {
+func Write(ctx context.Context, to io.Writer, compress bool, m Metadata, sealed []byte, from records.Source) (Summary, error) {
 	if !compress {
 		return write(ctx, to, m, sealed, from)
 	}
@@ -37,7 +37,7 @@ func Write(ctx context.Context, to io.Writer, compress bool, m Metadata, sealed 
 	return s, nil
 }
 
-func write(ctx context.Context, to io.Writer, m Metadata, sealed []byte, from migrate.Source) (Summary, error) {
+func write(ctx context.Context, to io.Writer, m Metadata, sealed []byte, from records.Source) (Summary, error) {
 	w := &writer{tar: tar.NewWriter(to), sum: sha256.New()}
 	m.Format = Format
 	head, err := json.Marshal(m)
@@ -49,7 +49,7 @@ func write(ctx context.Context, to io.Writer, m Metadata, sealed []byte, from mi
 	}
 	var s Summary
 	var page bytes.Buffer
-	if err := migrate.Pages(ctx, from, func(revision int64, keys []*mvccpb.KeyValue) error {
+	if err := records.Pages(ctx, from, func(revision int64, keys []*mvccpb.KeyValue) error {
 		page.Reset()
 		for _, kv := range keys {
 			if _, err := protodelim.MarshalTo(&page, kv); err != nil {
