@@ -125,6 +125,15 @@ func (d *Datastore) Name() string { return d.name }
 // Endpoint is how to reach the datastore, known before it runs.
 func (d *Datastore) Endpoint() Endpoint { return d.endpoint }
 
+// Own is where this server's own database answers: SQLite's, or that of its member
+// of etcd.
+func (d *Datastore) Own() string {
+	if d.balanced {
+		return fmt.Sprintf("https://127.0.0.1:%d", etcd.DefaultClientPort)
+	}
+	return d.endpoint.URLs[0]
+}
+
 // Balanced says whether this server has joined others: what it asks etcd goes
 // through a balancer at Endpoint, for its own member may be none that answers.
 func (d *Datastore) Balanced() bool { return d.balanced }

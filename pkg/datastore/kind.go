@@ -3,7 +3,6 @@ package datastore
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -86,6 +85,9 @@ func AskToMove(cfg config.Config, now time.Time) error {
 func failure(paths config.Paths) string { return paths.MoveToEtcd + ".failed" }
 
 func exists(path string) bool {
-	_, err := os.Stat(filepath.Clean(path))
+	if path == "" {
+		return false // and not the directory that the process is in
+	}
+	_, err := os.Stat(path)
 	return err == nil
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -19,6 +21,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/epoch"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 	"github.com/kelp-project/kelp/pkg/internal/records"
+	"github.com/kelp-project/kelp/pkg/pki"
 )
 
 // beyond is how many revisions after the newest known one a restored datastore
@@ -94,12 +97,40 @@ func Offline(ctx context.Context, cfg config.Config, do func(context.Context, *D
 	if err != nil {
 		return err
 	}
-	if err := os.CopyFS(b.paths.Etcd, os.DirFS(cfg.Paths().Etcd)); err != nil {
+	if err := copyPrivate(b.paths.Etcd, cfg.Paths().Etcd); err != nil {
 		return fmt.Errorf("copy etcd's data: %w", err)
 	}
 	b.member.ForceNew = true
+	// What it reads names its peers, and it must not appear among them a second
+	// time: with another authority than theirs nobody speaks to anybody.
+	b.member.Peer.CA = pki.AuthorityFiles(cfg.Paths(), pki.ServerCA).Cert
 	d := newEtcd(b.member, b.paths)
+	ctx = quiet(ctx)
 	return d.With(ctx, func(ctx context.Context, client *clientv3.Client) error { return do(ctx, d, client) })
+}
+
+// copyPrivate copies a directory for root alone.
+func copyPrivate(to, from string) error {
+	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
+		return err
+	}
+	return filepath.WalkDir(to, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.IsDir() {
+			return err
+		}
+		return os.Chmod(path, 0o700)
+	})
+}
+
+// quiet leaves out what a datastore logs that is opened for a moment, errors
+// excepted.
+func quiet(ctx context.Context) context.Context {
+	from := log.G(ctx)
+	logger := logrus.New()
+	logger.SetOutput(from.Logger.Out)
+	logger.SetFormatter(from.Logger.Formatter)
+	logger.SetLevel(min(logrus.ErrorLevel, from.Logger.GetLevel()))
+	return log.WithLogger(ctx, logger.WithFields(from.Data))
 }
 
 func freePort(ctx context.Context) (uint16, error) {
@@ -136,7 +167,7 @@ func (b builder) build(ctx context.Context, c Content) error {
 	if err != nil {
 		return fmt.Errorf("write the datastore: %w", err)
 	}
-	if err := d.With(ctx, func(ctx context.Context, client *clientv3.Client) error {
+	if err := d.With(quiet(ctx), func(ctx context.Context, client *clientv3.Client) error {
 		return records.CompareWith(ctx, d.Source(client, false), revision, c.Keys)
 	}); err != nil {
 		return fmt.Errorf("read the datastore back: %w", err)

@@ -24,7 +24,7 @@ func Table(w io.Writer, st Status, now time.Time) error {
 		if c.ReadyAfter > 0 {
 			after = fmt.Sprintf("%.2fs", c.ReadyAfter)
 		}
-		note := c.Reason
+		note := c.Reason + c.Note
 		if len(c.WaitingFor) > 0 {
 			note = "for " + strings.Join(c.WaitingFor, ", ")
 		}

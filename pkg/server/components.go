@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -11,6 +12,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/control/controllermanager"
 	"github.com/kelp-project/kelp/pkg/control/scheduler"
 	"github.com/kelp-project/kelp/pkg/datastore"
+	"github.com/kelp-project/kelp/pkg/datastore/space"
 	"github.com/kelp-project/kelp/pkg/datastore/voters"
 	"github.com/kelp-project/kelp/pkg/deploy"
 	"github.com/kelp-project/kelp/pkg/front"
@@ -46,6 +48,8 @@ const (
 	kubeletsName      = "tunnelled-kubelets"
 	leaderName        = "leader"
 	regroupName       = "regroup"
+	spaceName         = "space"
+	tendName          = "space-keeper"
 	snapshotsName     = "snapshots"
 	scheduleName      = "snapshot-schedule"
 	votersName        = "voters"
@@ -91,14 +95,18 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, later(n, joins.Run)), Ready: joins.Ready},
 	)
 	keeper := snapshots.NewKeeper(cfg, pki.KubeconfigOf(paths, pki.Kelp))
-	list = append(list, supervisor.Component{Name: snapshotsName, After: []string{api}, Run: keeper.Show})
+	list = append(list, supervisor.Component{Name: snapshotsName, After: []string{api}, Run: keeper.Show, Tell: keeper.Tell})
 	if cfg.Snapshots.EveryServer {
 		list = append(list, schedule(cfg, keeper))
+	}
+	room := space.New(space.Options{Connect: ds.Client, Own: ds.Own(), Disk: filepath.Dir(paths.Etcd)})
+	if datastore.Kind(cfg) != config.DatastoreExternal {
+		list = append(list, supervisor.Component{Name: spaceName, After: []string{store}, Run: room.Watch, Ready: room.Ready, Tell: room.Tell})
 	}
 	if datastore.Kind(cfg) == config.DatastoreEtcd {
 		list = append(list, supervisor.Component{Name: regroupName, After: []string{listener}, Run: regroup(cfg, ds, restart)})
 	}
-	list = append(list, once(cfg, ds, elected, keeper, apiServer.Serving)...)
+	list = append(list, once(cfg, ds, elected, keeper, room, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {
 		for _, name := range append(nodepart.Names(), roleName, accountName, kubeletsName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
@@ -164,7 +172,7 @@ func election(cfg config.Config, ds *datastore.Datastore) *leader.Leader {
 
 // once is what runs on one server of the cluster: everywhere on SQLite, where
 // there is no other, and elsewhere on the one that has the lease.
-func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, keeper *snapshots.Keeper, serving func(context.Context) error) []supervisor.Component {
+func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, keeper *snapshots.Keeper, room *space.Space, serving func(context.Context) error) []supervisor.Component {
 	list := append(control(cfg), nodeIPAM(cfg, serving))
 	if !cfg.Snapshots.EveryServer {
 		list = append(list, schedule(cfg, keeper))
@@ -176,7 +184,9 @@ func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, ke
 	if kind == config.DatastoreEtcd {
 		connect := func() (kubernetes.Interface, error) { return kelpClient(cfg) }
 		keeper := voters.New(voters.Options{Connect: ds.Client, Grace: time.Duration(cfg.Datastore.VoterGrace), Nodes: &serverNodes{connect: connect}})
-		list = append(list, supervisor.Component{Name: votersName, After: []string{api}, Run: keeper.Run})
+		list = append(list,
+			supervisor.Component{Name: votersName, After: []string{api}, Run: keeper.Run},
+			supervisor.Component{Name: tendName, After: []string{api}, Run: room.Tend})
 	}
 	for i, c := range list {
 		if c.Skip == "" {

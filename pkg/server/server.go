@@ -78,7 +78,13 @@ func run(ctx context.Context, cfg config.Config, r Recovery) (again bool, err er
 		return false, err
 	}
 	defer status.Close()
-	if err := s.Run(inner); err != nil {
+	err = s.Run(inner)
+	var late *supervisor.LateError
+	if errors.As(err, &late) && restart.Load() && ctx.Err() == nil {
+		log.G(ctx).WithError(err).Warn("kelp starts anew all the same")
+		err = nil
+	}
+	if err != nil {
 		return false, errors.Join(err, process.Cause(ctx))
 	}
 	return restart.Load() && ctx.Err() == nil, process.Cause(ctx)

@@ -170,6 +170,16 @@ func (k *Keeper) measure() (remove func()) {
 	}
 }
 
+// Tell says which is the newest good snapshot of this server.
+func (k *Keeper) Tell() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.newest.Name == "" {
+		return "none on this server yet"
+	}
+	return fmt.Sprintf("the newest is %s, %s old", k.newest.Name, k.now().Sub(k.newest.Created).Round(time.Second))
+}
+
 // Ready is the error of the last scheduled snapshot, nil when it is a good one.
 func (k *Keeper) Ready(context.Context) error {
 	k.mu.Lock()

@@ -13,6 +13,8 @@ type Component struct {
 	// Ready is polled until it returns nil, and watched after that. Without
 	// one the component is ready as soon as Run has been called.
 	Ready func(ctx context.Context) error
+	// Tell, if there is one, is what status says of it while it is ready.
+	Tell func() string
 	// Once marks a step: its Run ends by itself, and that makes it ready.
 	Once bool
 	// Skip, if not empty, says why this component is not run in this mode.

@@ -29,6 +29,7 @@ type Status struct {
 	Since      time.Time `json:"since"`                // when it came into this state
 	WaitingFor []string  `json:"waitingFor,omitempty"` // of those it comes after, who is not ready
 	Reason     string    `json:"reason,omitempty"`     // why it is skipped, or was never started
+	Note       string    `json:"note,omitempty"`       // what there is to say of it while it is ready
 	Started    time.Time `json:"started,omitzero"`     // when Run was called
 	ReadyAfter float64   `json:"readyAfter,omitempty"` // seconds from Run being called to ready, the first time
 	Lapses     int       `json:"lapses,omitempty"`     // how often it was ready and then was not

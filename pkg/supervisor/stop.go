@@ -11,6 +11,18 @@ import (
 	"github.com/containerd/log"
 )
 
+// LateError says which components did not stop in time. The process can end, or
+// execute itself anew, all the same: each is as safe as when it is killed.
+type LateError struct {
+	Names []string
+	After time.Duration
+}
+
+// Error names them.
+func (e *LateError) Error() string {
+	return fmt.Sprintf("still running %s after the stop: %s", e.After.Round(time.Second), strings.Join(e.Names, ", "))
+}
+
 // stop ends all components, dependents before what they depend on, side by
 // side where neither depends on the other. One that overruns its deadline is
 // named and not waited for, and so is the whole: a process that does not end
@@ -44,7 +56,7 @@ func (s *Supervisor) stop(ctx context.Context) error {
 		<-ended
 	}
 	if late := s.running(); len(late) > 0 {
-		return fmt.Errorf("still running %s after the stop: %s", time.Since(begun).Round(time.Second), strings.Join(late, ", "))
+		return &LateError{Names: late, After: time.Since(begun)}
 	}
 	log.G(ctx).WithField("took", time.Since(begun).Round(time.Millisecond)).Info("stopped")
 	return nil

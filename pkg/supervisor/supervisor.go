@@ -100,6 +100,9 @@ func (s *Supervisor) Snapshot() Snapshot {
 		if st.State == Waiting {
 			st.WaitingFor = s.waitsFor(p)
 		}
+		if st.State == Ready && p.Tell != nil {
+			st.Note = p.Tell()
+		}
 		snap.Components = append(snap.Components, st)
 	}
 	return snap

@@ -21,6 +21,10 @@ type logCore struct {
 // removedText is what etcd says of a member that others have removed.
 const removedText = "permanently removed from the cluster"
 
+// otherCluster is in what etcd says twenty times a second while another server's
+// data is of before a restore or a reset. That server finds out, and says so.
+const otherCluster = "cluster ID mismatch"
+
 var _ zapcore.Core = (*logCore)(nil)
 
 // Enabled tells whether a line of the level would be written.
@@ -54,6 +58,9 @@ func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	level := levelOf(entry.Level)
 	if c.ctx.Err() != nil && strings.Contains(strings.ToLower(text), "closed") {
 		level = logrus.DebugLevel // every stop ends so
+	}
+	if strings.Contains(entry.Message, otherCluster) {
+		level = logrus.DebugLevel
 	}
 	log.G(c.ctx).WithFields(encoder.Fields).Log(level, entry.Message)
 	return nil

@@ -63,6 +63,13 @@ func (s *Snapshot) broken(format string, args ...any) error {
 	return &BrokenError{File: s.File, Reason: fmt.Sprintf(format, args...)}
 }
 
+func (s *Snapshot) unreadable(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return s.broken("was cut short")
+	}
+	return s.broken("cannot be read: %v", err)
+}
+
 // scan reads the file from its beginning to its end, and fills in what it says.
 func (s *Snapshot) scan() records.Keys {
 	return func(yield func(*mvccpb.KeyValue, error) bool) {
@@ -113,17 +120,17 @@ func (s *Snapshot) entries(r *tar.Reader, yield func(*mvccpb.KeyValue, error) bo
 	for n := 0; ; n++ {
 		head, err := r.Next()
 		if errors.Is(err, io.EOF) {
-			return s.broken("has no end: it was cut short")
+			return s.broken("was cut short: it has no end")
 		}
 		if err != nil {
-			return s.broken("cannot be read: %v", err)
+			return s.unreadable(err)
 		}
 		if head.Size > maxEntry {
 			return s.broken("has an entry %q of %d bytes", head.Name, head.Size)
 		}
 		content, err := io.ReadAll(r)
 		if err != nil {
-			return s.broken("cannot be read: %v", err)
+			return s.unreadable(err)
 		}
 		if (head.Name == metadataEntry) != (n == 0) {
 			return s.broken("is no snapshot of kelp's: it begins with %q", head.Name)

@@ -1,0 +1,293 @@
+package space
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/containerd/log"
+	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// every is how often sizes are looked at.
+	every = 30 * time.Second
+	// askTimeout bounds a question; defragTimeout the writing of 8 GB.
+	askTimeout    = 5 * time.Second
+	defragTimeout = 5 * time.Minute
+	// diskLeft is how many bytes of the disk, and what share of it in percent,
+	// have to be free: below both somebody is told.
+	diskLeft, diskShare = 1 << 30, 5
+)
+
+// Usage is how much of the datastore and of the disk below it is in use.
+type Usage struct {
+	Size     int64 `json:"size"`            // bytes of the database
+	InUse    int64 `json:"inUse,omitempty"` // bytes of it that hold something
+	Quota    int64 `json:"quota,omitempty"` // bytes, 0 where there is none
+	DiskFree int64 `json:"diskFree,omitempty"`
+	DiskSize int64 `json:"diskSize,omitempty"`
+	Alarm    bool  `json:"alarm,omitempty"` // etcd takes no writes any more
+}
+
+// Options are what Space is made from.
+type Options struct {
+	// Connect makes a client of the datastore, or of the member at these URLs.
+	Connect func(urls ...string) (*clientv3.Client, error)
+	// Own is where this server's own database answers.
+	Own string
+	// Disk is a directory on the disk that the database is on, empty when it is
+	// on another machine.
+	Disk string
+}
+
+// Space watches and tends a datastore.
+type Space struct {
+	opts Options
+	now  func() time.Time
+
+	mu        sync.Mutex
+	usage     Usage
+	defragged map[uint64]time.Time
+}
+
+// New returns a Space that has looked at nothing yet.
+func New(opts Options) *Space {
+	return &Space{opts: opts, now: time.Now, defragged: map[uint64]time.Time{}}
+}
+
+// Usage is what was seen last.
+func (s *Space) Usage() Usage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.usage
+}
+
+// Ready is an error that says what is nearly full.
+func (s *Space) Ready(context.Context) error { return s.Usage().problem() }
+
+func (u Usage) problem() error {
+	switch {
+	case u.Alarm:
+		return fmt.Errorf("the datastore is full (%s of %s) and takes no writes: delete objects; it is tended and goes on by itself when there is room", size(u.Size), size(u.Quota))
+	case u.Quota > 0 && u.Size*100 >= u.Quota*warnAt:
+		return fmt.Errorf("the datastore holds %s, %d %% of its quota of %s, beyond which it takes no writes: find out what fills it", size(u.Size), u.Size*100/u.Quota, size(u.Quota))
+	case u.DiskSize > 0 && u.DiskFree < diskLeft && u.DiskFree*100 < u.DiskSize*diskShare:
+		return fmt.Errorf("the disk below the datastore has %s left: make room before it takes no writes", size(u.DiskFree))
+	}
+	return nil
+}
+
+// Tell says how large the database is.
+func (s *Space) Tell() string {
+	u := s.Usage()
+	text := size(u.Size)
+	if u.InUse > 0 && u.InUse < u.Size {
+		text += fmt.Sprintf(", %d %% of it in use", u.InUse*100/u.Size)
+	}
+	if u.Quota > 0 {
+		text += fmt.Sprintf(", %d %% of the quota of %s", u.Size*100/u.Quota, size(u.Quota))
+	}
+	if u.DiskSize > 0 {
+		text += fmt.Sprintf("; the disk has %s left", size(u.DiskFree))
+	}
+	return text
+}
+
+func size(bytes int64) string {
+	if bytes >= 1e9 {
+		return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+}
+
+// Watch looks at this server's database and disk until ctx ends.
+func (s *Space) Watch(ctx context.Context) error {
+	return s.often(ctx, "the size of the datastore is not known", func(ctx context.Context, client *clientv3.Client) error {
+		usage, err := s.look(ctx, client)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.usage = usage
+		return nil
+	})
+}
+
+// Tend gives free space back and lifts the alarm, until ctx ends. Run it on one
+// server of the cluster.
+func (s *Space) Tend(ctx context.Context) error {
+	return s.often(ctx, "the datastore was not tended", s.tend)
+}
+
+func (s *Space) often(ctx context.Context, failed string, do func(context.Context, *clientv3.Client) error) error {
+	client, err := s.opts.Connect()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		if err := do(ctx, client); err != nil && ctx.Err() == nil {
+			log.G(ctx).WithError(err).WithField("next", every).Debug(failed)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *Space) look(ctx context.Context, client *clientv3.Client) (Usage, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	status, err := client.Status(ctx, s.opts.Own)
+	if err != nil {
+		return Usage{}, fmt.Errorf("ask the datastore for its size: %w", err)
+	}
+	u := Usage{Size: status.DbSize, InUse: status.DbSizeInUse, Quota: status.DbSizeQuota}
+	for _, problem := range status.Errors {
+		u.Alarm = u.Alarm || problem == etcdserverpb.AlarmType_NOSPACE.String() || problem == "etcdserver: mvcc: database space exceeded"
+	}
+	if s.opts.Disk != "" {
+		var disk unix.Statfs_t
+		if err := unix.Statfs(s.opts.Disk, &disk); err != nil {
+			return Usage{}, fmt.Errorf("look at the disk of %s: %w", s.opts.Disk, err)
+		}
+		u.DiskFree, u.DiskSize = int64(disk.Bavail)*disk.Bsize, int64(disk.Blocks)*disk.Bsize
+	}
+	return u, nil
+}
+
+func (s *Space) tend(ctx context.Context, client *clientv3.Client) error {
+	alarms, err := s.alarms(ctx, client)
+	if err != nil {
+		return err
+	}
+	if len(alarms) > 0 {
+		log.G(ctx).Warn("the datastore is full and takes no writes; what is not needed is dropped from it")
+		if err := compact(ctx, client); err != nil {
+			return err
+		}
+	}
+	for {
+		members, err := s.members(ctx, client)
+		if err != nil {
+			return err
+		}
+		m, found := next(members, len(alarms) > 0, s.now())
+		if !found {
+			if len(alarms) > 0 && roomy(members) {
+				return lift(ctx, client, alarms)
+			}
+			return nil
+		}
+		if err := s.defragment(ctx, m); err != nil {
+			return err
+		}
+		if len(alarms) == 0 {
+			return nil // the next one at the next look
+		}
+	}
+}
+
+// alarms are those of a full database. kine knows of none.
+func (s *Space) alarms(ctx context.Context, client *clientv3.Client) ([]*etcdserverpb.AlarmMember, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	res, err := client.AlarmList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("ask etcd for alarms: %w", err)
+	}
+	var full []*etcdserverpb.AlarmMember
+	for _, a := range res.Alarms {
+		if a.Alarm == etcdserverpb.AlarmType_NOSPACE {
+			full = append(full, a)
+		}
+	}
+	return full, nil
+}
+
+// compact drops all but the newest revision. Who watches from an older one lists
+// anew.
+func compact(ctx context.Context, client *clientv3.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, defragTimeout)
+	defer cancel()
+	res, err := client.Get(ctx, "/", clientv3.WithCountOnly())
+	if err != nil {
+		return fmt.Errorf("read etcd's revision: %w", err)
+	}
+	// One that was compacted before is no error to speak of.
+	_, _ = client.Compact(ctx, res.Header.Revision, clientv3.WithCompactPhysical())
+	return nil
+}
+
+func (s *Space) members(ctx context.Context, client *clientv3.Client) ([]Member, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	list, err := client.MemberList(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list etcd's members: %w", err)
+	}
+	var members []Member
+	for _, m := range list.Members {
+		if len(m.ClientURLs) == 0 {
+			continue
+		}
+		url := m.ClientURLs[len(m.ClientURLs)-1]
+		status, err := client.Status(ctx, url)
+		if err != nil {
+			continue // it is away
+		}
+		s.mu.Lock()
+		last := s.defragged[m.ID]
+		s.mu.Unlock()
+		members = append(members, Member{
+			ID: m.ID, Name: m.Name, URL: url, Leader: status.Leader == m.ID,
+			Size: status.DbSize, InUse: status.DbSizeInUse, Quota: status.DbSizeQuota, Defragments: last,
+		})
+	}
+	return members, nil
+}
+
+func (s *Space) defragment(ctx context.Context, m Member) error {
+	client, err := s.opts.Connect(m.URL)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	s.mu.Lock()
+	s.defragged[m.ID] = s.now()
+	s.mu.Unlock()
+	limited, cancel := context.WithTimeout(ctx, defragTimeout)
+	defer cancel()
+	began := s.now()
+	if _, err := client.Defragment(limited, m.URL); err != nil {
+		return fmt.Errorf("defragment the database of %s: %w", m.Name, err)
+	}
+	log.G(ctx).WithField("member", m.Name).WithField("size", size(m.Size)).WithField("free", size(m.free())).
+		WithField("took", s.now().Sub(began).Round(time.Millisecond).String()).Info("gave free space of etcd's database back")
+	return nil
+}
+
+func lift(ctx context.Context, client *clientv3.Client, alarms []*etcdserverpb.AlarmMember) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	var problems []error
+	for _, a := range alarms {
+		_, err := client.AlarmDisarm(ctx, (*clientv3.AlarmMember)(a))
+		problems = append(problems, err)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return fmt.Errorf("lift etcd's alarm: %w", err)
+	}
+	log.G(ctx).Info("the datastore has room again and takes writes")
+	return nil
+}
