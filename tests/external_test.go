@@ -68,11 +68,18 @@ var databases = map[string]database{
 // buildEtcd builds upstream's etcd, as an operator would run it.
 func buildEtcd(t *testing.T) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "etcd")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "go.etcd.io/etcd/server/v3")
+	return buildProgram(t, ".", "etcd", "go.etcd.io/etcd/server/v3")
+}
+
+// buildProgram builds what an operator would run beside kelp, of a module's
+// directory, and returns where hosts have it.
+func buildProgram(t *testing.T, dir, name, program string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	build := exec.CommandContext(t.Context(), "go", "build", "-C", dir, "-o", path, program)
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build etcd: %v: %s", err, out)
+		t.Fatalf("build %s: %v: %s", name, err, out)
 	}
 	shared, err := lab.lab.Share(path)
 	if err != nil {

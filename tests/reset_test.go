@@ -35,9 +35,7 @@ func TestLostMajority(t *testing.T) {
 	one.kubectl(t, "create", "configmap", "latest")
 	one.stopKelp(t) // and with it the majority
 	three.refuses(t, "has newer data", "server", "--cluster-reset")
-	two.stopKelp(t)
-	two.run(t, "systemctl set-environment KELP_CLUSTER_RESET=true")
-	two.start(t)
+	two.follow(t, "backup.md", "reset", nil)
 	two.awaitVoters(t, soon, 1, 0)
 	for _, name := range []string{"early", "late", "latest"} {
 		if !two.hasConfigMap(t, name) {
@@ -49,8 +47,8 @@ func TestLostMajority(t *testing.T) {
 		s.run(t, "systemctl start --no-block kelp")
 	}
 	two.awaitVoters(t, 4*soon, 3, 0)
-	two.stopKelp(t)
-	two.start(t) // the flag is still there
+	two.run(t, "systemctl set-environment KELP_CLUSTER_RESET=true; systemctl stop kelp")
+	two.start(t) // the flag was left behind
 	two.awaitLog(t, soon, "is not reset again")
 	two.run(t, "systemctl unset-environment KELP_CLUSTER_RESET")
 	for _, s := range []*server{one, three} {
@@ -63,10 +61,11 @@ func TestLostMajority(t *testing.T) {
 		}
 	}
 
+	steps := commands(t, "backup.md", "three")
 	for _, s := range all {
-		s.stopKelp(t)
+		s.run(t, steps[0])
 	}
-	one.run(t, hosts.KelpPath+" snapshot restore /root/early.snapshot.zst")
+	one.run(t, strings.ReplaceAll(steps[1], "$SNAPSHOT", "/root/early.snapshot.zst"))
 	// The others find each other first, and are a majority of the old cluster.
 	two.run(t, "systemctl start --no-block kelp")
 	three.run(t, "systemctl start --no-block kelp")
@@ -74,7 +73,7 @@ func TestLostMajority(t *testing.T) {
 		_, err := two.Kubectl(ctx, "get", "configmap", "late")
 		return err
 	})
-	one.start(t)
+	one.run(t, steps[2])
 	for _, s := range all {
 		s.awaitVoters(t, 4*soon, 3, 0)
 		if !s.hasConfigMap(t, "early") || s.hasConfigMap(t, "late") {

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -81,9 +82,7 @@ func TestSnapshots(t *testing.T) {
 
 	t.Run("what is broken is refused", func(t *testing.T) { brokenSnapshots(t, s, file) })
 	t.Run("on the same server", func(t *testing.T) {
-		s.stopKelp(t)
-		s.run(t, hosts.KelpPath+" snapshot restore "+file)
-		s.start(t)
+		s.follow(t, "backup.md", "same", map[string]string{"SNAPSHOT": filepath.Base(file)})
 		if !s.hasConfigMap(t, "kept") || s.hasConfigMap(t, "later") {
 			t.Error("the datastore is not what the snapshot holds")
 		}
@@ -217,8 +216,8 @@ func restoreElsewhere(t *testing.T, s *server, file string) {
 		t.Errorf("refusals have left %q", left)
 	}
 	other.write(t, "/root/token", s.serverToken(t)+"\n")
-	other.run(t, hosts.KelpPath+" snapshot restore --token-file=/root/token /root/s.snapshot.zst")
-	other.start(t)
+	other.run(t, "mv /root/s.snapshot.zst /root/cluster.snapshot.zst")
+	other.follow(t, "backup.md", "new", map[string]string{"OLD_NODE": "snap"})
 	if !other.hasConfigMap(t, "kept") || other.hasConfigMap(t, "later") {
 		t.Error("the datastore is not what the snapshot holds")
 	}
@@ -226,6 +225,5 @@ func restoreElsewhere(t *testing.T, s *server, file string) {
 		t.Error("the new server has another authority than the cluster's")
 	}
 	// The old machine is gone; its pods go to the new one.
-	other.kubectl(t, "delete", "node", "snap", "--timeout=60s")
 	other.awaitDeployments(t, "shop", 1, 2*podUp)
 }

@@ -35,7 +35,7 @@ func snapshotCommand() *cli.Command {
 			},
 			{
 				Name: "list", Aliases: []string{"ls"}, Usage: "list the snapshots on this server: age, size, revision, where they are, when they were read last", ArgsUsage: " ",
-				Flags: append(ServerFlags(), output), Action: listSnapshots,
+				Flags: append(ServerFlags(), &cli.BoolFlag{Name: "s3", Usage: "list the copies in the object store", DisableDefaultText: true, Category: "snapshot"}, output), Action: listSnapshots,
 			},
 			{
 				Name: "delete", Aliases: []string{"rm"}, Usage: "delete snapshots by name", ArgsUsage: "NAME...",
@@ -47,12 +47,21 @@ func snapshotCommand() *cli.Command {
 				Flags:       ServerFlags(), Action: pruneSnapshots,
 			},
 			{
+				Name: "upload", Usage: "copy snapshots to the object store now", ArgsUsage: "NAME...",
+				Description: "A running server does so by itself where s3.bucket is set.",
+				Flags:       ServerFlags(), Action: uploadSnapshots,
+			},
+			{
+				Name: "download", Usage: "copy snapshots from the object store into the directory of this server", ArgsUsage: "NAME...",
+				Flags: ServerFlags(), Action: downloadSnapshots,
+			},
+			{
 				Name: "verify", Usage: "read snapshots from end to end, restore each into a scratch directory, and start a datastore on that", ArgsUsage: "[NAME or FILE...]",
 				Description: "Without a name, all of them. What runs is not touched; the scratch directory is beside the data, and needs as much room.",
 				Flags:       ServerFlags(), Action: verifySnapshots,
 			},
 			{
-				Name: "restore", Usage: "make the datastore what a snapshot holds, while kelp is stopped", ArgsUsage: "NAME or FILE",
+				Name: "restore", Usage: "make the datastore what a snapshot holds, while kelp is stopped", ArgsUsage: "NAME, FILE or s3://BUCKET/KEY",
 				Description: "The datastore is built beside the one that is there, read back, and takes its place; what was there is kept, and in a\n" +
 					"snapshot of its own. A machine without the cluster's keys needs the server token, with --token-file. Then start kelp.\n" +
 					"With more servers: stop kelp on all of them, restore on one and start it; then start the others, which rejoin.",
@@ -100,9 +109,12 @@ func printJSON(w io.Writer, v any) error {
 }
 
 func listSnapshots(c *cli.Context) error {
-	_, dir, err := snapshotDir(c)
+	cfg, dir, err := snapshotDir(c)
 	if err != nil {
 		return err
+	}
+	if c.Bool("s3") {
+		return listCopies(c, cfg)
 	}
 	list, err := dir.List()
 	if err != nil {
@@ -203,7 +215,11 @@ func restoreSnapshot(c *cli.Context) error {
 	}
 	ctx, cancel := process.Setup(cfg.Log, cfg.Debug)
 	defer cancel()
-	r, err := server.Restore(ctx, cfg, dir.Path(c.Args().First()))
+	file, err := snapshots.Fetch(ctx, cfg, c.Args().First(), snapshots.NoAPI)
+	if err != nil {
+		return err
+	}
+	r, err := server.Restore(ctx, cfg, dir.Path(file))
 	if err != nil {
 		return err
 	}

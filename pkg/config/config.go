@@ -36,6 +36,7 @@ type Config struct {
 	Network    Network    `yaml:"network"`
 	Datastore  Datastore  `yaml:"datastore"`
 	Snapshots  Snapshots  `yaml:"snapshots"`
+	S3         S3         `yaml:"s3"`
 	Components Components `yaml:"components"`
 	Kubeconfig Kubeconfig `yaml:"kubeconfig"`
 	Kubelet    Kubelet    `yaml:"kubelet"`
@@ -158,6 +159,39 @@ type Snapshots struct {
 
 	// EveryServer has each server make them, and not only the one that leads.
 	EveryServer bool `yaml:"everyServer" flag:"snapshot-every-server" scope:"cluster" change:"restart"`
+}
+
+// S3 is an object store to which snapshots are copied; with a bucket they are.
+type S3 struct {
+	// Bucket holds the copies. It has to exist.
+	Bucket string `yaml:"bucket" flag:"s3-bucket" alias:"etcd-s3-bucket" scope:"cluster" change:"restart"`
+
+	// Folder is what their names begin with in the bucket.
+	Folder string `yaml:"folder" flag:"s3-folder" alias:"etcd-s3-folder" scope:"cluster" change:"restart"`
+
+	// Endpoint is the store's host, with a port if need be; http:// before it goes without TLS.
+	Endpoint string `yaml:"endpoint" flag:"s3-endpoint" alias:"etcd-s3-endpoint" scope:"cluster" change:"restart"`
+
+	// Region is the bucket's region.
+	Region string `yaml:"region" flag:"s3-region" alias:"etcd-s3-region" scope:"cluster" change:"restart"`
+
+	// AuthFrom names a Secret in kube-system with the keys accessKey and secretKey.
+	AuthFrom string `yaml:"authFrom" flag:"s3-auth-from" alias:"etcd-s3-config-secret" scope:"cluster" change:"restart"`
+
+	// CredentialsFile is a file with the keys, as the AWS tools write it; it is what a restore on a new machine needs.
+	CredentialsFile string `yaml:"credentialsFile" flag:"s3-credentials-file" scope:"node" change:"restart"`
+
+	// CAFile is the authority of the store's certificate, where it is none of the machine's.
+	CAFile string `yaml:"caFile" flag:"s3-ca-file" alias:"etcd-s3-endpoint-ca" scope:"node" change:"restart"`
+
+	// Proxy is the URL of a proxy on the way to the store.
+	Proxy string `yaml:"proxy" flag:"s3-proxy" alias:"etcd-s3-proxy" scope:"cluster" change:"restart"`
+
+	// Retain is how many copies of a server's scheduled snapshots are kept there, 0 for all.
+	Retain int `yaml:"retain" flag:"s3-retention" alias:"etcd-s3-retention" scope:"cluster" change:"restart"`
+
+	// Timeout bounds one copy.
+	Timeout Duration `yaml:"timeout" flag:"s3-timeout" alias:"etcd-s3-timeout" scope:"cluster" change:"restart"`
 }
 
 // Components says which parts run.

@@ -26,6 +26,7 @@ func Default() Config {
 		Snapshots: Snapshots{
 			Schedule: "0 */6 * * *", Jitter: Duration(5 * time.Minute), Retain: 20, MaxAge: Duration(30 * 24 * time.Hour), Name: "kelp", Compress: true,
 		},
+		S3:         S3{Endpoint: "s3.amazonaws.com", Region: "us-east-1", Retain: 60, Timeout: Duration(10 * time.Minute)},
 		Kubeconfig: Kubeconfig{Path: "/etc/kelp/kubeconfig.yaml", Mode: 0o600},
 		Kubelet:    Kubelet{ConfigDir: "/etc/kelp/kubelet.conf.d"},
 		Containerd: Containerd{Registries: "/etc/kelp/registries.yaml", Snapshotter: SnapshotterOverlayFS},

@@ -62,6 +62,7 @@ func (c Config) Validate(o Origins) error {
 	k.disable()
 	k.datastore()
 	k.snapshots()
+	k.s3()
 	k.arguments()
 	return errors.Join(k.errs...)
 }

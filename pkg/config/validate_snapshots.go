@@ -1,8 +1,10 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/robfig/cron/v3"
 )
@@ -32,5 +34,29 @@ func (k *checker) snapshots() {
 	}
 	if s.Dir != "" && !filepath.IsAbs(s.Dir) {
 		k.addf("snapshots.dir", "%q is not an absolute path", s.Dir)
+	}
+}
+
+func (k *checker) s3() {
+	s := k.cfg.S3
+	if s.Bucket == "" {
+		return
+	}
+	if host := strings.TrimPrefix(strings.TrimPrefix(s.Endpoint, "https://"), "http://"); host == "" || strings.ContainsAny(host, "/ ?") {
+		k.addf("s3.endpoint", "%q is not a host, such as s3.amazonaws.com or http://10.0.0.9:9000", s.Endpoint)
+	}
+	switch {
+	case s.AuthFrom == "" && s.CredentialsFile == "":
+		k.addf("s3.bucket", "is set, and nothing says with which keys it is used: set s3.authFrom or s3.credentialsFile")
+	case s.CredentialsFile != "" && !filepath.IsAbs(s.CredentialsFile):
+		k.addf("s3.credentialsFile", "%q is not an absolute path", s.CredentialsFile)
+	case s.CAFile != "" && !filepath.IsAbs(s.CAFile):
+		k.addf("s3.caFile", "%q is not an absolute path", s.CAFile)
+	}
+	if strings.HasPrefix(s.Folder, "/") || strings.Contains(s.Folder, "..") {
+		k.addf("s3.folder", "%q is not a folder such as clusters/one", s.Folder)
+	}
+	if u, err := url.Parse(s.Proxy); err != nil || s.Proxy != "" && u.Host == "" {
+		k.addf("s3.proxy", "is not a URL such as http://proxy:3128")
 	}
 }

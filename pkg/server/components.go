@@ -52,6 +52,7 @@ const (
 	tendName          = "space-keeper"
 	snapshotsName     = "snapshots"
 	scheduleName      = "snapshot-schedule"
+	uploadName        = "snapshot-upload"
 	votersName        = "voters"
 	balancerName      = "etcd-balancer"
 	membersName       = "etcd-members"
@@ -98,6 +99,9 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	list = append(list, supervisor.Component{Name: snapshotsName, After: []string{api}, Run: keeper.Show, Tell: keeper.Tell})
 	if cfg.Snapshots.EveryServer {
 		list = append(list, schedule(cfg, keeper))
+	}
+	if cfg.S3.Bucket != "" {
+		list = append(list, supervisor.Component{Name: uploadName, After: []string{api}, Run: keeper.Upload, Ready: keeper.Uploads})
 	}
 	room := space.New(space.Options{Connect: ds.Client, Own: ds.Own(), Disk: filepath.Dir(paths.Etcd)})
 	if datastore.Kind(cfg) != config.DatastoreExternal {

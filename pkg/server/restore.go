@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"errors"
+	"path"
+	"strings"
 
 	"github.com/containerd/log"
 
@@ -55,16 +57,26 @@ func restoreOnce(ctx context.Context, cfg config.Config, file string) error {
 	if err != nil {
 		return err
 	}
+	if ok && strings.HasPrefix(file, "s3://") && path.Base(last.File) == path.Base(file) {
+		return again(ctx, file, last)
+	}
+	if file, err = snapshots.Fetch(ctx, cfg, file, snapshots.NoAPI); err != nil {
+		return err
+	}
 	if ok {
 		s, err := snapshot.Open(file)
 		if err != nil {
 			return err
 		}
 		if s.SHA256 == last.SHA256 {
-			log.G(ctx).WithField("path", file).WithField("at", last.At).Warn("the snapshot was restored by an earlier start, and is not restored again: leave --restore out")
-			return nil
+			return again(ctx, file, last)
 		}
 	}
 	_, err = snapshots.Restore(ctx, cfg, file)
 	return err
+}
+
+func again(ctx context.Context, file string, last snapshots.Restored) error {
+	log.G(ctx).WithField("path", file).WithField("at", last.At).Warn("the snapshot was restored by an earlier start, and is not restored again: leave --restore out")
+	return nil
 }

@@ -31,7 +31,8 @@ type Entry struct {
 	snapshot.Summary
 	Size     int64     `json:"size"` // of the file
 	Verified time.Time `json:"verified"`
-	Location string    `json:"location"` // the path, or the URL in S3
+	Location string    `json:"location"`           // the path, or the URL in S3
+	Uploaded string    `json:"uploaded,omitempty"` // the URL of the copy in the object store
 	Problem  string    `json:"problem,omitempty"`
 }
 
@@ -44,6 +45,14 @@ func (d Dir) Path(name string) string {
 		return name
 	}
 	return filepath.Join(string(d), name)
+}
+
+// Make makes the directory, for root alone.
+func (d Dir) Make() error {
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return fmt.Errorf("make the directory of snapshots: %w", err)
+	}
+	return nil
 }
 
 // List returns the snapshots, the oldest first. One without a description, or

@@ -41,6 +41,8 @@ type Keeper struct {
 	failed  error // of the last scheduled snapshot
 	newest  Entry // the newest good one of this server
 	cluster *cluster
+
+	notCopied error // of the last copy to the object store
 }
 
 // NewKeeper returns a keeper that has looked at nothing yet. The kubeconfig is

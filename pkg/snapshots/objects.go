@@ -90,7 +90,7 @@ func shows(o *unstructured.Unstructured, e Entry) bool {
 		return fmt.Sprint(v)
 	}
 	return get("status", "state") == stateOf(e) && get("status", "message") == e.Problem &&
-		get("status", "verified") == stamp(e.Verified) && get("spec", "location") == e.Location
+		get("status", "verified") == stamp(e.Verified) && get("status", "uploaded") == e.Uploaded && get("spec", "location") == e.Location
 }
 
 func stamp(t time.Time) string {
@@ -111,7 +111,7 @@ func (c *cluster) apply(ctx context.Context, e Entry) error {
 	object["spec"] = map[string]any{"node": e.Node, "location": e.Location, "reason": e.Reason, "pinned": e.Pinned, "created": stamp(e.Created)}
 	status["status"] = map[string]any{
 		"state": stateOf(e), "message": e.Problem, "size": e.Size, "revision": e.Revision, "keys": int64(e.Summary.Keys),
-		"sha256": e.SHA256, "verified": stamp(e.Verified),
+		"sha256": e.SHA256, "verified": stamp(e.Verified), "uploaded": e.Uploaded,
 	}
 	opts := metav1.ApplyOptions{FieldManager: manager, Force: true}
 	r := c.dynamic.Resource(resource)

@@ -52,10 +52,7 @@ func Save(ctx context.Context, cfg config.Config, r Request) (Entry, error) {
 
 func save(ctx context.Context, cfg config.Config, ds *datastore.Datastore, client *clientv3.Client, r Request) (Entry, error) {
 	now := time.Now()
-	if err := os.MkdirAll(string(r.Dir), 0o700); err != nil {
-		return Entry{}, fmt.Errorf("make the directory of snapshots: %w", err)
-	}
-	if err := r.Dir.clean(now); err != nil {
+	if err := errors.Join(r.Dir.Make(), r.Dir.clean(now)); err != nil {
 		return Entry{}, err
 	}
 	sealed, authority, err := join.Seal(cfg)

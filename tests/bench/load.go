@@ -56,9 +56,11 @@ func (m *subject) revision(ctx context.Context) (int64, error) {
 // writeInterval makes 20 writes per second.
 const writeInterval = time.Second / 20
 
+func (m *subject) writes20(ctx context.Context, f *Figures) error { return m.write(ctx, "write", f) }
+
 // write creates and updates ConfigMaps at a steady rate and takes the time of
 // each write.
-func (m *subject) write(ctx context.Context, f *Figures) error {
+func (m *subject) write(ctx context.Context, prefix string, f *Figures) error {
 	maps := m.client.CoreV1().ConfigMaps("default")
 	object := &corev1.ConfigMap{Data: map[string]string{"payload": string(make([]byte, 512))}}
 	took := make([]time.Duration, 0, m.writes)
@@ -69,7 +71,7 @@ func (m *subject) write(ctx context.Context, f *Figures) error {
 		var err error
 		began := time.Now()
 		if i%2 == 0 {
-			object.ObjectMeta = metav1.ObjectMeta{Name: fmt.Sprintf("write-%d", i)}
+			object.ObjectMeta = metav1.ObjectMeta{Name: fmt.Sprintf("%s-%d", prefix, i)}
 			object, err = maps.Create(ctx, object, metav1.CreateOptions{})
 		} else {
 			object.Data["again"] = "yes"

@@ -35,6 +35,10 @@ type Figures struct {
 	FortyPods       float64 `json:"fortyPodsReadySeconds"`
 	WriteP50        float64 `json:"apiWriteP50Milliseconds"`
 	WriteP99        float64 `json:"apiWriteP99Milliseconds"`
+
+	Snapshot    float64 `json:"snapshotOf100MBSeconds,omitempty"`
+	FilledP99   float64 `json:"apiWriteP99With100MBMilliseconds,omitempty"`
+	SnapshotP99 float64 `json:"apiWriteP99DuringSnapshotMilliseconds,omitempty"`
 }
 
 // subject is a system on its host while it is measured.
@@ -72,7 +76,7 @@ func (b *bench) measure(ctx context.Context, name string) (f Figures, err error)
 		return f, err
 	}
 	m := &subject{bench: b, system: s, host: h}
-	for _, step := range []func(context.Context, *Figures) error{m.start, m.rest, m.write, m.fortyPods, m.restart} {
+	for _, step := range []func(context.Context, *Figures) error{m.start, m.rest, m.writes20, m.fortyPods, m.restart, m.snapshot} {
 		if err := step(ctx, &f); err != nil {
 			return f, err
 		}

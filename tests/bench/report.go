@@ -70,6 +70,9 @@ var rows = []row{
 	{"40 pods: apply to all ready, s", func(f Figures) float64 { return f.FortyPods }, "%.2f", true},
 	{"API writes at 20/s: p50, ms", func(f Figures) float64 { return f.WriteP50 }, "%.1f", true},
 	{"API writes at 20/s: p99, ms", func(f Figures) float64 { return f.WriteP99 }, "%.1f", true},
+	{"100 MB in the datastore: a snapshot, s", func(f Figures) float64 { return f.Snapshot }, "%.2f", false},
+	{"100 MB in the datastore: API writes p99, ms", func(f Figures) float64 { return f.FilledP99 }, "%.1f", false},
+	{"100 MB in the datastore: API writes p99 while snapshots are taken, ms", func(f Figures) float64 { return f.SnapshotP99 }, "%.1f", false},
 }
 
 // Table is the report for people, in Markdown. Where the separate processes
