@@ -33,9 +33,17 @@ func bootStore(t *testing.T) *server {
 			t.Error(err)
 		}
 	})
-	s.run(t, "ADDRESS="+s.Address+certify+"mkdir -p /var/tmp/s3/backups /var/tmp/s3meta")
-	s.run(t, fmt.Sprintf("systemd-run -q --unit=s3 -E ROOT_ACCESS_KEY=%s -E ROOT_SECRET_KEY=%s /usr/local/bin/versitygw --port=%s:7070 --cert=/etc/db/db.crt --key=/etc/db/db.key posix --sidecar=/var/tmp/s3meta /var/tmp/s3",
+	s.run(t, "ADDRESS="+s.Address+certify+"mkdir -p /var/tmp/store/backups /var/tmp/meta")
+	s.run(t, fmt.Sprintf("systemd-run -q --unit=s3 --property=Restart=on-failure -E ROOT_ACCESS_KEY=%s -E ROOT_SECRET_KEY=%s /usr/local/bin/versitygw --port=%s:7070 --cert=/etc/db/db.crt --key=/etc/db/db.key posix --sidecar=/var/tmp/meta /var/tmp/store",
 		s3Access, s3Secret, s.Address))
+	hosts.Eventually(t, soon, "the store answers", func(ctx context.Context) error {
+		_, err := s.Run(ctx, "curl", "-sk", "https://"+s.Address+":7070/")
+		if err != nil {
+			log, _ := s.Run(ctx, "journalctl", "--unit=s3", "--lines=5", "--no-pager", "--output=cat")
+			return fmt.Errorf("%w: %s", err, log)
+		}
+		return nil
+	})
 	return s
 }
 
@@ -43,7 +51,7 @@ func bootStore(t *testing.T) *server {
 func awaitCopies(t *testing.T, store *server, n int) {
 	t.Helper()
 	hosts.Eventually(t, 2*time.Minute, fmt.Sprintf("%d copies in the store", n), func(ctx context.Context) error {
-		out, err := store.Shell(ctx, "ls /var/tmp/s3/backups/clusters/one | grep -c 'zst$' || true")
+		out, err := store.Shell(ctx, "ls /var/tmp/store/backups/clusters/one | grep -c 'zst$' || true")
 		if err == nil && strings.TrimSpace(out) != fmt.Sprint(n) {
 			return errors.New("there are " + strings.TrimSpace(out))
 		}

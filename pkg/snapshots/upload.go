@@ -15,7 +15,7 @@ import (
 )
 
 // uploadAgain is after how long a copy that failed is tried again.
-const uploadAgain = time.Minute
+const uploadAgain = 20 * time.Second
 
 // Upload copies this server's snapshots to the object store, those that are not
 // there yet, and keeps as many there as are to be kept, until ctx ends. Nothing
