@@ -50,7 +50,7 @@ func TestAFullDatastoreGoesOnWhenThereIsRoom(t *testing.T) {
 			return errors.New("it takes writes before anybody has made room")
 		}
 		go func() { watching <- s.Tend(ctx) }()
-		err := poll.Until(ctx, time.Minute, func(ctx context.Context) error {
+		err := poll.Until(ctx, 2*time.Minute, func(ctx context.Context) error {
 			_, err := client.Put(ctx, "/after", "x")
 			return err
 		})

@@ -222,7 +222,7 @@ func (c *Controller) write(ctx context.Context, s *corev1.Service, d decision) e
 func (c *Controller) event(ctx context.Context, s *corev1.Service, reason, message string) error {
 	now := metav1.Now()
 	_, err := c.client.CoreV1().Events(s.Namespace).Create(ctx, &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{GenerateName: s.Name + ".", Namespace: s.Namespace},
+		ObjectMeta:     metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", s.Name, now.UnixNano()), Namespace: s.Namespace},
 		InvolvedObject: corev1.ObjectReference{APIVersion: "v1", Kind: "Service", Namespace: s.Namespace, Name: s.Name, UID: s.UID},
 		Type:           corev1.EventTypeWarning, Reason: reason, Message: message, Count: 1, FirstTimestamp: now, LastTimestamp: now,
 		Source: corev1.EventSource{Component: "kelp-servicelb"}, ReportingController: Class,

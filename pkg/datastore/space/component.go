@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// every is how often sizes are looked at.
-	every = 30 * time.Second
+	// every is how often sizes are looked at, and soon when that failed, or
+	// there is an alarm that could not be lifted.
+	every, soon = 30 * time.Second, 3 * time.Second
 	// askTimeout bounds a question; defragTimeout the writing of 8 GB.
 	askTimeout    = 5 * time.Second
 	defragTimeout = 5 * time.Minute
@@ -131,16 +132,16 @@ func (s *Space) often(ctx context.Context, failed string, do func(context.Contex
 		return err
 	}
 	defer client.Close()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
 	for {
+		pause := every
 		if err := do(ctx, client); err != nil && ctx.Err() == nil {
-			log.G(ctx).WithError(err).WithField("next", every).Debug(failed)
+			pause = soon
+			log.G(ctx).WithError(err).WithField("next", pause).Debug(failed)
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-time.After(pause):
 		}
 	}
 }
@@ -184,10 +185,13 @@ func (s *Space) tend(ctx context.Context, client *clientv3.Client) error {
 		}
 		m, found := next(members, len(alarms) > 0, s.now())
 		if !found {
-			if len(alarms) > 0 && roomy(members) {
+			switch {
+			case len(alarms) == 0:
+				return nil
+			case roomy(members):
 				return lift(ctx, client, alarms)
 			}
-			return nil
+			return errors.New("there is not enough room yet to lift the alarm")
 		}
 		if err := s.defragment(ctx, m); err != nil {
 			return err
