@@ -27,7 +27,9 @@ func newWorld(t *testing.T, services ...*corev1.Service) *world {
 	index := func() cache.Indexer {
 		return cache.NewIndexer(cache.MetaNamespaceKeyFunc, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
 	}
-	w := &world{Controller: New(config.Default(), Inputs{}), client: fake.NewClientset(), services: index()}
+	cfg := config.Default()
+	cfg.API.HTTPSPort = takenPort // a cluster may run on the machine that tests run on
+	w := &world{Controller: New(cfg, Inputs{}), client: fake.NewClientset(), services: index()}
 	nodes := index()
 	if err := nodes.Add(node("one", "InternalIP=10.0.0.1")); err != nil {
 		t.Fatal(err)
@@ -70,7 +72,7 @@ func (w *world) turn(t *testing.T) (waiting bool, writes []string) {
 }
 
 // freePort is nobody's on the machine that tests run on; takenPort is the API's.
-const freePort, takenPort = 61234, 6443
+const freePort, takenPort = 61234, 61235
 
 func TestAddressesAreWrittenOnce(t *testing.T) {
 	t.Parallel()
@@ -94,7 +96,7 @@ func TestATakenPortIsToldOnceAndTriedAgain(t *testing.T) {
 		t.Errorf("the first turn: waiting %v, writes %v", waiting, writes)
 	}
 	events, err := w.client.CoreV1().Events("shop").List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(events.Items) != 1 || events.Items[0].Reason != "PortTaken" || !strings.Contains(events.Items[0].Message, "6443/TCP is taken by kelp") {
+	if err != nil || len(events.Items) != 1 || events.Items[0].Reason != "PortTaken" || !strings.Contains(events.Items[0].Message, "61235/TCP is taken by kelp") {
 		t.Errorf("events %+v, %v", events, err)
 	}
 	if waiting, writes := w.turn(t); !waiting || len(writes) > 0 {
