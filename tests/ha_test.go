@@ -89,6 +89,7 @@ func TestThreeServers(t *testing.T) {
 	t.Logf("the second server was ready after %s", two.start(t).Round(10*time.Millisecond))
 	t.Logf("the longest pause of writes, the move to etcd in it, was %s", l.pause().Round(10*time.Millisecond))
 	one.awaitVoters(t, soon, 1, 1)
+	one.awaitReason(t, "before-move")
 	t.Logf("the third server was ready after %s", three.start(t).Round(10*time.Millisecond))
 	one.awaitVoters(t, 2*soon, 3, 0)
 	t.Logf("the longest pause of writes, the promotion in it, was %s", l.pause().Round(10*time.Millisecond))

@@ -145,7 +145,7 @@ type Snapshots struct {
 	// Retain is how many scheduled snapshots are kept, 0 for all. Those that are pinned, or were asked for, are not counted.
 	Retain int `yaml:"retain" flag:"snapshot-retention" alias:"etcd-snapshot-retention" scope:"cluster" change:"restart"`
 
-	// MaxAge is how old a scheduled snapshot becomes; the newest stays.
+	// MaxAge is how old a scheduled snapshot becomes; the three newest stay.
 	MaxAge Duration `yaml:"maxAge" flag:"snapshot-max-age" scope:"cluster" change:"restart"`
 
 	// Name is what the names of scheduled snapshots begin with.

@@ -71,7 +71,7 @@ var help = map[string]string{
 	"snapshots.disable":             "leaves out the scheduled snapshots; kelp snapshot save works all the same.",
 	"snapshots.everyServer":         "has each server make them, and not only the one that leads.",
 	"snapshots.jitter":              "by how much a scheduled snapshot is late at most, at random, so that many clusters do not begin at one moment.",
-	"snapshots.maxAge":              "how old a scheduled snapshot becomes; the newest stays.",
+	"snapshots.maxAge":              "how old a scheduled snapshot becomes; the three newest stay.",
 	"snapshots.name":                "what the names of scheduled snapshots begin with.",
 	"snapshots.retain":              "how many scheduled snapshots are kept, 0 for all. Those that are pinned, or were asked for, are not counted.",
 	"snapshots.schedule":            "when they are made, as a cron expression in the server's time zone: minute, hour, day of month, month, day of week.",

@@ -24,6 +24,9 @@ func scribble(ctx context.Context, client *clientv3.Client, random *rand.Rand, d
 	for i := 0; ctx.Err() == nil; i++ {
 		key := fmt.Sprintf("/registry/things/%d", random.IntN(300))
 		value := bytes.Repeat([]byte{byte(random.Uint32())}, random.IntN(4000))
+		if i%100 == 0 {
+			value = bytes.Repeat([]byte{byte(i)}, 1_400_000) // the largest that there are
+		}
 		res, err := client.Get(ctx, key)
 		if err == nil {
 			at, op := int64(0), clientv3.OpPut(key, string(value))

@@ -21,6 +21,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 	"github.com/kelp-project/kelp/pkg/join"
 	"github.com/kelp-project/kelp/pkg/leader"
+	"github.com/kelp-project/kelp/pkg/snapshots"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 )
 
@@ -45,6 +46,10 @@ func grow(cfg config.Config, elected *leader.Leader, restart func()) func(contex
 			return &join.RefusalError{Reason: err.Error()}
 		}
 		log.G(ctx).Info("another server joins: this one starts anew and moves its data to etcd")
+		r := snapshots.Request{Name: snapshots.BeforeMove, Reason: snapshots.BeforeMove, Pinned: true, Dir: snapshots.Dir(cfg.SnapshotDir())}
+		if _, err := snapshots.Save(ctx, cfg, r); err != nil {
+			log.G(ctx).WithError(err).Warn("no snapshot was made before the move; SQLite's files are kept all the same")
+		}
 		restart()
 		return &join.BusyError{Reason: "the server moves its data to etcd"}
 	}

@@ -47,6 +47,9 @@ func (r Recovery) recover(ctx context.Context, cfg config.Config) error {
 		process.NotifyStatus("resetting the cluster to this server")
 		return snapshots.Reset(ctx, cfg)
 	}
+	if err := snapshots.Settle(cfg.Paths()); err != nil {
+		return err
+	}
 	return rejoin(ctx, cfg)
 }
 
@@ -57,6 +60,7 @@ func restoreOnce(ctx context.Context, cfg config.Config, file string) error {
 	if err != nil {
 		return err
 	}
+	ok = ok && !last.Settled
 	if ok && strings.HasPrefix(file, "s3://") && path.Base(last.File) == path.Base(file) {
 		return again(ctx, file, last)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/preflight"
 	"github.com/kelp-project/kelp/pkg/process"
+	"github.com/kelp-project/kelp/pkg/snapshots"
 	"github.com/kelp-project/kelp/pkg/supervisor"
 	"github.com/kelp-project/kelp/pkg/version"
 )
@@ -102,6 +103,11 @@ func settleDatastore(ctx context.Context, cfg config.Config) error {
 			return err
 		}
 		process.NotifyStatus("moving the datastore from SQLite to etcd")
+		if cfg.Datastore.Kind == config.DatastoreEtcd { // nobody has asked the running server for it
+			if _, err := snapshots.SaveOffline(ctx, cfg, snapshots.BeforeMove); err != nil {
+				log.G(ctx).WithError(err).Warn("no snapshot was made before the move; SQLite's files are kept all the same")
+			}
+		}
 		if err := datastore.Move(ctx, cfg); err != nil || ctx.Err() != nil {
 			return err
 		}

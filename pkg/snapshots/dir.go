@@ -155,8 +155,12 @@ func (d Dir) Delete(name string) error {
 // Retention is how many of which snapshots are kept.
 type Retention struct {
 	Keep   int           // how many, 0 for all
-	MaxAge time.Duration // and how old; the newest stays
+	MaxAge time.Duration // and how old; the newest few stay
 }
+
+// spared is how many of the newest stay however old they are: a clock that jumps a
+// year ahead must not cost them.
+const spared = 3
 
 // Surplus are the snapshots that are not to be kept: of the scheduled ones of
 // this node, which the list has from the oldest to the newest, those that are too
@@ -171,7 +175,7 @@ func (r Retention) Surplus(list []Entry, node string, now time.Time) []Entry {
 	for i, e := range mine {
 		newer := len(mine) - 1 - i
 		tooMany := r.Keep > 0 && newer >= r.Keep
-		tooOld := r.MaxAge > 0 && now.Sub(e.Created) > r.MaxAge && newer > 0
+		tooOld := r.MaxAge > 0 && now.Sub(e.Created) > r.MaxAge && newer >= spared
 		if tooMany || tooOld {
 			surplus = append(surplus, e)
 		}

@@ -24,7 +24,10 @@ func Drill(ctx context.Context, cfg config.Config, file string) (Entry, error) {
 	if err := versions(s); err != nil {
 		return Entry{}, err
 	}
-	scratch, err := os.MkdirTemp(filepath.Dir(cfg.Paths().Etcd), "drill-")
+	if err := cleanDrills(cfg); err != nil {
+		return Entry{}, err
+	}
+	scratch, err := os.MkdirTemp(filepath.Dir(cfg.Paths().Etcd), drills)
 	if err != nil {
 		return Entry{}, fmt.Errorf("make a directory for the drill: %w", err)
 	}
@@ -37,4 +40,23 @@ func Drill(ctx context.Context, cfg config.Config, file string) (Entry, error) {
 		return Entry{}, fmt.Errorf("snapshot %s could not be restored in a drill: %w", file, err)
 	}
 	return Verify(file, time.Now())
+}
+
+// drills is what the names of scratch directories begin with.
+const drills = "drill-"
+
+// cleanDrills removes the directories of drills that were killed.
+func cleanDrills(cfg config.Config) error {
+	left, err := filepath.Glob(filepath.Join(filepath.Dir(cfg.Paths().Etcd), drills+"*"))
+	if err != nil {
+		return fmt.Errorf("look for what is left of drills: %w", err)
+	}
+	for _, dir := range left {
+		if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > abandoned {
+			if err := os.RemoveAll(dir); err != nil {
+				return fmt.Errorf("remove what is left of a drill: %w", err)
+			}
+		}
+	}
+	return nil
 }

@@ -34,11 +34,11 @@ func Reset(ctx context.Context, cfg config.Config) error {
 	}
 	if done, err := wasReset(cfg.Paths()); err != nil || !done.IsZero() {
 		if err == nil {
-			log.G(ctx).WithField("at", done).Warn("the cluster was reset to this server by an earlier start, and is not reset again: leave --cluster-reset out. To reset it another time, remove " + cfg.Paths().Reset)
+			log.G(ctx).WithField("at", done).Warn("the cluster was reset to this server by an earlier start, and is not reset again: leave --cluster-reset out. To reset it another time, start without it once")
 		}
 		return err
 	}
-	saved, err := saveLive(ctx, cfg, BeforeReset)
+	saved, err := SaveOffline(ctx, cfg, BeforeReset)
 	if err != nil {
 		return fmt.Errorf("read what this server holds: %w; nothing was changed", err)
 	}

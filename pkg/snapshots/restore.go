@@ -32,6 +32,31 @@ type Restored struct {
 	Revision int64     `json:"revision"` // that the datastore began at
 	At       time.Time `json:"at"`
 	Kept     []string  `json:"kept"` // what was there before
+	// Settled is set by a start that was not told to restore: from then on the
+	// same snapshot may be restored again.
+	Settled bool `json:"settled,omitempty"`
+}
+
+// Settle notes that a server started without being told to restore, or to reset
+// the cluster. What it is told later is meant anew, and no flag that stayed.
+func Settle(paths config.Paths) error {
+	if err := os.Remove(paths.Reset); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("forget the last reset: %w", err)
+	}
+	r, ok, err := LastRestored(paths)
+	if err != nil || !ok || r.Settled {
+		return err
+	}
+	r.Settled = true
+	return r.write(paths)
+}
+
+func (r Restored) write(paths config.Paths) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("note the restore: %w", err)
+	}
+	return atomicfile.Write(paths.Restored, append(text, '\n'), 0o600)
 }
 
 // LastRestored returns the last restore; ok is false when there was none.
@@ -83,7 +108,7 @@ func restore(ctx context.Context, cfg config.Config, s *snapshot.Snapshot, revis
 	if err := pki.New(cfg).Ensure(ctx); err != nil { // an etcd member needs its certificates
 		return Restored{}, err
 	}
-	live, err := saveLive(ctx, cfg, BeforeRestore)
+	live, err := SaveOffline(ctx, cfg, BeforeRestore)
 	switch {
 	case ctx.Err() != nil:
 		return Restored{}, ctx.Err()
@@ -100,20 +125,17 @@ func restore(ctx context.Context, cfg config.Config, s *snapshot.Snapshot, revis
 	if r.Kept, err = datastore.Swap(cfg, kind, "restore", now); err != nil {
 		return Restored{}, err
 	}
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return Restored{}, fmt.Errorf("note the restore: %w", err)
-	}
 	log.G(ctx).WithField("kept", strings.Join(r.Kept, " ")).WithField("datastore", kind).Info("restored the snapshot")
-	return r, atomicfile.Write(cfg.Paths().Restored, append(text, '\n'), 0o600)
+	return r, r.write(cfg.Paths())
 }
 
 // target is the kind of datastore to restore into: what the configuration names
 // or the disk has.
 func target(cfg config.Config) config.DatastoreKind { return datastore.Kind(cfg) }
 
-// saveLive makes a pinned snapshot of what is there, if there is something.
-func saveLive(ctx context.Context, cfg config.Config, reason string) (e Entry, err error) {
+// SaveOffline makes a pinned snapshot of what is on the disk of a server that does
+// not run, if there is something.
+func SaveOffline(ctx context.Context, cfg config.Config, reason string) (e Entry, err error) {
 	if !datastore.Present(cfg) {
 		return Entry{}, nil
 	}

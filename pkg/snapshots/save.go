@@ -83,7 +83,7 @@ func save(ctx context.Context, cfg config.Config, ds *datastore.Datastore, clien
 	}
 	e, err := Verify(path+partial, time.Now())
 	if err != nil {
-		return Entry{}, errors.Join(fmt.Errorf("read the snapshot back: %w", err), os.Remove(path+besides))
+		return Entry{}, fmt.Errorf("read the snapshot back: %w", err)
 	}
 	if err := os.Rename(path+partial, path); err != nil {
 		return Entry{}, fmt.Errorf("give the snapshot its name: %w", err)

@@ -16,9 +16,12 @@ const (
 	summaryEntry  = "summary.json"
 )
 
-// maxEntry is the largest entry that is read: a page holds a megabyte, or ten
-// objects of at most 1.5.
-const maxEntry = 64 << 20
+// The size of a page: it is written when it has a megabyte, with one object more
+// than that. No larger entry than maxEntry is read.
+const (
+	pageBytes = 1 << 20
+	maxEntry  = 64 << 20
+)
 
 // Metadata says what a snapshot is of.
 type Metadata struct {

@@ -50,17 +50,20 @@ func write(ctx context.Context, to io.Writer, m Metadata, sealed []byte, from re
 	var s Summary
 	var page bytes.Buffer
 	if err := records.Pages(ctx, from, func(revision int64, keys []*mvccpb.KeyValue) error {
-		page.Reset()
 		for _, kv := range keys {
 			if _, err := protodelim.MarshalTo(&page, kv); err != nil {
 				return fmt.Errorf("encode key %q: %w", kv.Key, err)
 			}
 			s.Bytes += int64(len(kv.Key) + len(kv.Value))
+			if page.Len() >= pageBytes {
+				if err := w.page(&page); err != nil {
+					return err
+				}
+			}
 		}
 		s.Revision = revision
 		s.Keys += len(keys)
-		w.pages++
-		return w.entry(fmt.Sprintf("%s%08d", pagePrefix, w.pages), page.Bytes())
+		return w.page(&page)
 	}); err != nil {
 		return Summary{}, err
 	}
@@ -80,6 +83,16 @@ type writer struct {
 	tar   *tar.Writer
 	sum   hash.Hash // of names and contents
 	pages int
+}
+
+// page writes what has come together, if something has.
+func (w *writer) page(content *bytes.Buffer) error {
+	if content.Len() == 0 {
+		return nil
+	}
+	defer content.Reset()
+	w.pages++
+	return w.entry(fmt.Sprintf("%s%08d", pagePrefix, w.pages), content.Bytes())
 }
 
 func (w *writer) entry(name string, content []byte) error {

@@ -18,9 +18,10 @@ const all = "/"
 const healthKey = "/registry/health"
 
 // The size of a request: as many keys as hold a megabyte, going by the last
-// page. Ten of the API's largest objects are 15 MB.
+// page, and at most twice as many as in that. What the largest objects follow upon
+// may be the smallest: two hundred of 400 kB, which is large, are 80 MB.
 const (
-	firstPage, lastPage = 10, 500
+	firstPage, lastPage = 10, 200
 	pageBytes           = 1 << 20
 )
 
@@ -91,7 +92,7 @@ func Pages(ctx context.Context, from Source, take func(revision int64, keys []*m
 		if res.More && len(res.Kvs) > 0 {
 			next = string(res.Kvs[len(res.Kvs)-1].Key) + "\x00"
 		}
-		limit = pageAfter(res.Kvs)
+		limit = min(pageAfter(res.Kvs), 2*limit)
 		keys, err := normal(ctx, from, res.Kvs, leases)
 		if err != nil {
 			return err

@@ -1,0 +1,57 @@
+//go:build e2e
+
+package tests
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/kelp-project/kelp/tests/hosts"
+)
+
+// With a disk that is full nothing is written and nothing is lost, kelp says what
+// is wrong and goes on by itself when there is room.
+func TestDiskFull(t *testing.T) {
+	s := ownServer(t, specNamed("full"), "")
+	db := dataDir + "/server/db"
+	s.run(t, "mkdir -p "+db+"; chmod 700 "+dataDir+"/server "+db+"; mount -t tmpfs -o size=150m,mode=700 tmpfs "+db)
+	s.start(t)
+	s.kubectl(t, "create", "configmap", "before")
+	pid := s.run(t, "systemctl show --property=MainPID --value kelp")
+
+	s.run(t, "dd if=/dev/zero of="+db+"/filler bs=64k 2>/dev/null || true")
+	hosts.Eventually(t, soon, "a write is refused", func(ctx context.Context) error {
+		r, err := s.Exec(ctx, "", hosts.KelpPath, "kubectl", "create", "configmap", "--from-literal=a="+strings.Repeat("x", 100_000), "during")
+		if err == nil && r.Code == 0 {
+			s.kubectl(t, "delete", "configmap", "during")
+			return errors.New("there was room for it")
+		}
+		if err == nil && !strings.Contains(r.Stderr, "disk is full") {
+			t.Errorf("the write is refused with %q", r.Stderr)
+		}
+		return err
+	})
+	s.awaitProblem(t, "space", "the disk below the datastore has")
+	s.refuses(t, "no space left on device", "snapshot", "save", "--snapshot-dir="+db+"/snapshots")
+	if left := s.run(t, "ls "+db+"/snapshots"); left != "" {
+		t.Errorf("a snapshot that was not made has left %q", left)
+	}
+
+	s.run(t, "rm "+db+"/filler")
+	hosts.Eventually(t, 3*soon, "writes are taken again", func(ctx context.Context) error {
+		_, err := s.Kubectl(ctx, "create", "configmap", "after")
+		return err
+	})
+	if !s.hasConfigMap(t, "before") {
+		t.Error("what was written before is lost")
+	}
+	if now := s.run(t, "systemctl show --property=MainPID --value kelp"); now != pid {
+		t.Errorf("kelp was process %s and is %s", pid, now)
+	}
+	hosts.Eventually(t, ready, "kelp is well again", func(ctx context.Context) error {
+		_, err := s.Run(ctx, hosts.KelpPath, "status")
+		return err
+	})
+}
