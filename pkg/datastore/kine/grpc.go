@@ -12,11 +12,11 @@ import (
 )
 
 // newServer is kine's own gRPC server, except that we hold it, and so decide
-// how long a stop may take, and that two interceptors stand before kine.
+// how long a stop may take, and that interceptors stand before kine.
 func newServer() *grpc.Server {
 	const overhead = 512 * 1024 // kine's allowance for the message around a value
 	return grpc.NewServer(
-		grpc.UnaryInterceptor(oneWriter()),
+		grpc.ChainUnaryInterceptor(oneWriter(), honest),
 		grpc.StreamInterceptor(endWatches),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: embed.DefaultGRPCKeepAliveMinTime}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
