@@ -53,7 +53,7 @@ func Run(ctx context.Context, loaded config.Config, origins config.Origins) erro
 	log.G(ctx).WithField("version", version.Version).WithField("path", loaded.DataDir).Info("kelp agent starts")
 	report.Log(ctx)
 
-	cfg, cluster, err := settle(ctx, member, loaded, origins)
+	cfg, err := settle(ctx, member, loaded, origins)
 	if err != nil {
 		return orStopped(ctx, err)
 	}
@@ -70,7 +70,11 @@ func Run(ctx context.Context, loaded config.Config, origins config.Origins) erro
 	if _, err := n.Proxy.Merged(); err != nil {
 		return err
 	}
-	lb, err := balancer.New(balancer.Options{Address: address, File: cfg.Paths().BalancerFile, Servers: cluster.Servers, Check: well})
+	servers, err := member.Servers()
+	if err != nil {
+		return err
+	}
+	lb, err := balancer.New(balancer.Options{Address: address, File: cfg.Paths().BalancerFile, Servers: servers, Check: well})
 	if err != nil {
 		return err
 	}
@@ -86,13 +90,12 @@ func orStopped(ctx context.Context, err error) error {
 }
 
 // settle makes the whole configuration: this machine's and the cluster's.
-func settle(ctx context.Context, member *join.Member, loaded config.Config, origins config.Origins) (config.Config, join.Cluster, error) {
+func settle(ctx context.Context, member *join.Member, loaded config.Config, origins config.Origins) (config.Config, error) {
 	cluster, err := member.Cluster(ctx)
 	if err != nil {
-		return loaded, cluster, err
+		return loaded, err
 	}
-	cfg, err := cluster.Settle(loaded, origins)
-	return cfg, cluster, err
+	return cluster.Settle(loaded, origins)
 }
 
 // The names of the components, as kelp status shows them.

@@ -32,7 +32,8 @@ type Options struct {
 	Address string
 	// File remembers the servers.
 	File string
-	// Servers are those to begin with, host:port, if the file has none.
+	// Servers are those to begin with, host:port, if the file has none. If it
+	// has, they are tried when no server in it answers.
 	Servers []string
 	// Prefer is the server to use as long as it is well, "" if they are equal.
 	Prefer string
@@ -47,7 +48,8 @@ type Balancer struct {
 
 	mu      sync.Mutex
 	servers []*server
-	turn    int // of the next connection, where servers are equal
+	former  []*server // asked only while none of servers is well
+	turn    int       // of the next connection, where servers are equal
 }
 
 // server is one of them and its connections.
@@ -67,11 +69,14 @@ func New(opts Options) (*Balancer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(remembered) == 0 {
-		remembered = opts.Servers
-	}
-	if len(remembered) == 0 {
+	switch {
+	case len(remembered.Servers) == 0 && len(opts.Servers) == 0:
 		return nil, errors.New("balance over servers: none is known")
+	case len(remembered.Servers) == 0:
+		remembered = remembered.change(opts.Servers)
+	default: // what this machine was just told comes before what was once true
+		remembered.Former = slices.Concat(opts.Servers, remembered.Former)
+		remembered = remembered.change(remembered.Servers)
 	}
 	b.replace(remembered)
 	return b, nil
@@ -80,13 +85,20 @@ func New(opts Options) (*Balancer, error) {
 // Servers are the addresses that are known, in the order in which they were
 // given.
 func (b *Balancer) Servers() []string {
+	return b.list().Servers
+}
+
+func (b *Balancer) list() List {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var addresses []string
+	var l List
 	for _, s := range b.servers {
-		addresses = append(addresses, s.address)
+		l.Servers = append(l.Servers, s.address)
 	}
-	return addresses
+	for _, s := range b.former {
+		l.Former = append(l.Former, s.address)
+	}
+	return l
 }
 
 // Set replaces the servers, and remembers them. Connections to those that are
@@ -96,38 +108,48 @@ func (b *Balancer) Set(servers []string) error {
 	if len(servers) == 0 {
 		return errors.New("balance over servers: the new list is empty")
 	}
-	if slices.Equal(servers, b.Servers()) {
+	before := b.list()
+	if slices.Equal(servers, before.Servers) {
 		return nil
 	}
-	if err := write(b.opts.File, servers); err != nil {
+	next := before.change(servers)
+	if err := write(b.opts.File, next); err != nil {
 		return err
 	}
-	closeAll(b.replace(servers))
+	closeAll(b.replace(next))
 	return nil
 }
 
 // replace returns the connections that have no server any more.
-func (b *Balancer) replace(addresses []string) []net.Conn {
+func (b *Balancer) replace(l List) []net.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var kept []*server
-	for _, a := range addresses {
-		i := slices.IndexFunc(b.servers, func(s *server) bool { return s.address == a })
-		switch {
-		case slices.ContainsFunc(kept, func(s *server) bool { return s.address == a }):
-		case i >= 0:
-			kept = append(kept, b.servers[i])
-		default:
-			kept = append(kept, b.server(a))
+	known := slices.Concat(b.servers, b.former)
+	find := func(addresses []string) []*server {
+		var found []*server
+		for _, a := range addresses {
+			i := slices.IndexFunc(known, func(s *server) bool { return s.address == a })
+			switch {
+			case slices.ContainsFunc(found, func(s *server) bool { return s.address == a }):
+			case i >= 0:
+				found = append(found, known[i])
+			default:
+				found = append(found, b.server(a))
+			}
 		}
+		return found
 	}
+	b.servers = find(l.Servers)
 	var lost []net.Conn
-	for _, s := range b.servers {
-		if !slices.Contains(kept, s) {
+	for _, s := range known {
+		if !slices.Contains(b.servers, s) {
 			lost = append(lost, s.take()...)
 		}
 	}
-	b.servers = kept
+	b.former = find(l.Former)
+	for _, s := range b.former {
+		s.failed, s.known = failures, false // until it is asked again
+	}
 	return lost
 }
 
@@ -172,7 +194,7 @@ func (b *Balancer) Ready(ctx context.Context) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for _, s := range b.servers {
+	for _, s := range slices.Concat(b.servers, b.former) {
 		if s.failed == 0 {
 			return nil
 		}
@@ -228,7 +250,7 @@ func (b *Balancer) takeAll() []net.Conn {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var conns []net.Conn
-	for _, s := range b.servers {
+	for _, s := range slices.Concat(b.servers, b.former) {
 		conns = append(conns, s.take()...)
 	}
 	return conns
@@ -260,7 +282,7 @@ func (b *Balancer) carry(ctx context.Context, client net.Conn) {
 func (b *Balancer) enter(ctx context.Context, s *server, conns ...net.Conn) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if ctx.Err() != nil || !slices.Contains(b.servers, s) {
+	if ctx.Err() != nil || !slices.Contains(b.servers, s) && !slices.Contains(b.former, s) {
 		return false
 	}
 	for _, c := range conns {
@@ -290,7 +312,8 @@ func (b *Balancer) dial(ctx context.Context) (net.Conn, *server) {
 }
 
 // candidates are the servers to try: the preferred one, those that are well in
-// turn, and those that are not in the hope that the check is wrong.
+// turn, former ones that were found well when none of the others was, and those
+// that are not in the hope that the check is wrong.
 func (b *Balancer) candidates() []*server {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -304,6 +327,11 @@ func (b *Balancer) candidates() []*server {
 		case s.address == b.opts.Prefer:
 			first = append(first, s)
 		default:
+			well = append(well, s)
+		}
+	}
+	for _, s := range b.former {
+		if s.well() {
 			well = append(well, s)
 		}
 	}

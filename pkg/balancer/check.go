@@ -3,6 +3,7 @@ package balancer
 import (
 	"context"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,10 +24,23 @@ func (b *Balancer) check(ctx context.Context) {
 	}
 }
 
+// checkOnce asks the servers, and former ones while none of the servers is well.
 func (b *Balancer) checkOnce(ctx context.Context) {
 	b.mu.Lock()
-	servers := append([]*server(nil), b.servers...)
+	servers := slices.Clone(b.servers)
 	b.mu.Unlock()
+	b.checkAll(ctx, servers)
+
+	b.mu.Lock()
+	former := slices.Clone(b.former)
+	if slices.ContainsFunc(b.servers, (*server).well) {
+		former = nil
+	}
+	b.mu.Unlock()
+	b.checkAll(ctx, former)
+}
+
+func (b *Balancer) checkAll(ctx context.Context, servers []*server) {
 	var all sync.WaitGroup
 	for _, s := range servers {
 		all.Go(func() {

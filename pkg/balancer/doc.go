@@ -8,5 +8,6 @@
 // every second; connections to one that has stopped answering are closed, so
 // that clients connect anew, to another. The list of servers is kept in a file:
 // a node that starts while the server it first joined is gone finds the
-// others.
+// others. Servers that are no longer registered are kept as well, to be asked
+// when no other answers.
 package balancer

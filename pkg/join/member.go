@@ -38,13 +38,12 @@ const (
 // Member is a machine that joins, or has joined: what it knows of the cluster
 // is in files below the data directory.
 type Member struct {
-	paths   config.Paths
-	servers []string // host:port, to try in this order
-	token   token.Token
+	paths config.Paths
+	first string // host:port in the configuration, "" if there is none
+	token token.Token
 }
 
-// NewMember reads what the machine remembers. The address in the configuration
-// is tried first, the remembered servers after it.
+// NewMember reads what the machine remembers.
 func NewMember(cfg config.Config) (*Member, error) {
 	m := &Member{paths: cfg.Paths()}
 	if cfg.Server != "" {
@@ -52,21 +51,15 @@ func NewMember(cfg config.Config) (*Member, error) {
 		if err != nil {
 			return nil, fmt.Errorf("server: %w", err)
 		}
-		m.servers = append(m.servers, first)
+		m.first = first
 	}
-	remembered, known, err := m.remembered()
+	_, known, err := m.remembered()
 	if err != nil {
 		return nil, err
 	}
-	// The balancer watches the servers, and so knows later ones.
-	balanced, err := balancer.Remembered(m.paths.BalancerFile)
+	servers, err := m.Servers()
 	if err != nil {
 		return nil, err
-	}
-	for _, s := range append(balanced, remembered.Servers...) {
-		if !slices.Contains(m.servers, s) {
-			m.servers = append(m.servers, s)
-		}
 	}
 	t, given, err := token.Given(cfg)
 	if err != nil {
@@ -74,12 +67,33 @@ func NewMember(cfg config.Config) (*Member, error) {
 	}
 	m.token = t
 	switch {
-	case len(m.servers) == 0:
+	case len(servers) == 0:
 		return nil, errors.New("no server is given: set server, as --server=https://10.0.0.1:6443")
 	case !given && !known:
 		return nil, errors.New("no token is given: set token or tokenFile; a server has one for agents in " + m.paths.AgentTokenFile)
 	}
 	return m, nil
+}
+
+// Servers are all that this machine has heard of, host:port, in the order in
+// which they are tried: the one in the configuration, those that the balancer
+// has seen since, those that it was told of when it last asked, and former ones.
+func (m *Member) Servers() ([]string, error) {
+	cluster, _, err := m.remembered()
+	if err != nil {
+		return nil, err
+	}
+	balanced, err := balancer.Remembered(m.paths.BalancerFile)
+	if err != nil {
+		return nil, err
+	}
+	var servers []string
+	for _, s := range slices.Concat([]string{m.first}, balanced.Servers, cluster.Servers, balanced.Former) {
+		if s != "" && !slices.Contains(servers, s) {
+			servers = append(servers, s)
+		}
+	}
+	return servers, nil
 }
 
 // Cluster asks the servers for the cluster's settings and authorities, and
@@ -152,8 +166,12 @@ func (m *Member) request(ctx context.Context, cfg config.Config, table []pki.Ent
 func (m *Member) try(ctx context.Context, known bool, do func(context.Context, *Client) error) error {
 	var told time.Time
 	for {
+		servers, err := m.Servers() // anew, for the balancer follows them
+		if err != nil {
+			return err
+		}
 		var problems []string
-		for _, server := range m.servers {
+		for _, server := range servers {
 			err := m.ask(ctx, server, known, do)
 			var refused *RefusedError
 			if err == nil || errors.As(err, &refused) || errors.Is(err, ErrAuthority) {
@@ -165,7 +183,7 @@ func (m *Member) try(ctx context.Context, known bool, do func(context.Context, *
 		if time.Since(told) >= tellEvery {
 			told = time.Now()
 			log.G(ctx).WithError(last).WithField("next", retryEvery).Info("waiting for a server")
-			process.NotifyWaiting("waiting for a server: "+strings.Join(m.servers, ", "), 3*tellEvery)
+			process.NotifyWaiting("waiting for a server: "+strings.Join(servers, ", "), 3*tellEvery)
 		}
 		select {
 		case <-ctx.Done():

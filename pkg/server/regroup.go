@@ -122,7 +122,7 @@ func peers(cfg config.Config) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, m := range members {
+	for _, m := range members.Servers {
 		if host, _, err := net.SplitHostPort(m); err == nil {
 			hosts = append(hosts, host)
 		}
