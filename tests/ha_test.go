@@ -112,6 +112,7 @@ func TestThreeServers(t *testing.T) {
 		{"a server is cut off", c.serverIsCutOff},
 		{"a server is cut off one way", c.serverIsCutOffOneWay},
 		{"a token is rotated", c.tokenIsRotated},
+		{"the key of secrets is rotated", c.keysAreRotated},
 		{"the majority is away", c.majorityIsAway},
 		{"the first server is replaced", c.firstIsReplaced},
 		{"a removed server stays out", c.removedStaysOut},

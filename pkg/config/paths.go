@@ -19,6 +19,7 @@ type Paths struct {
 	SQLite         string // the directory of the SQLite datastore
 	SQLiteFile     string // the database itself
 	KineSocket     string // kine's gRPC socket, 0600
+	Encryption     string // the keys that Secrets are encrypted with, as the API server reads them, 0600
 	EgressSocket   string // the API server's way to nodes, 0600
 	Etcd           string // the embedded etcd member's data
 	EtcdServers    string // the etcd members that a server which joined others remembers
@@ -74,6 +75,7 @@ func (c Config) Paths() Paths {
 		SQLite:         data("server", "db", "sqlite"),
 		SQLiteFile:     data("server", "db", "sqlite", "state.db"),
 		KineSocket:     run("kine.sock"),
+		Encryption:     run("encryption.yaml"),
 		EgressSocket:   run("egress.sock"),
 		Etcd:           data("server", "db", "etcd"),
 		EtcdServers:    data("server", "etcd-servers.json"),

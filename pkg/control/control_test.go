@@ -35,6 +35,10 @@ func freePort(t testing.TB) uint16 {
 	return uint16(l.Addr().(*net.TCPAddr).Port)
 }
 
+// plain is the API server's configuration where another component has no keys of
+// Secrets for it.
+const plain = `{apiVersion: apiserver.config.k8s.io/v1, kind: EncryptionConfiguration, resources: [{resources: [secrets], providers: [identity: {}]}]}`
+
 // testConfig is a server in a directory of its own, on free ports.
 func testConfig(t testing.TB, kind config.DatastoreKind) (config.Config, config.Paths) {
 	t.Helper()
@@ -54,6 +58,10 @@ func testConfig(t testing.TB, kind config.DatastoreKind) (config.Config, config.
 	p := cfg.Paths()
 	p.RunDir = filepath.Join(dir, "run")
 	p.KineSocket = filepath.Join(p.RunDir, "kine.sock")
+	p.Encryption = filepath.Join(dir, "encryption.yaml")
+	if err := os.WriteFile(p.Encryption, []byte(plain), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := pki.New(cfg).Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}

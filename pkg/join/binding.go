@@ -62,7 +62,7 @@ func (s *Server) check(ctx context.Context, r request, want NodeRequest) error {
 	if err != nil {
 		return fmt.Errorf("list nodes: %w", err)
 	}
-	members, err := servers(ctx, r.client)
+	members, err := Servers(ctx, r.client)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func (s *Server) check(ctx context.Context, r request, want NodeRequest) error {
 			}
 		}
 		owner := ownerOf(ip, want.Name, nodes.Items, members)
-		if own, err := netip.ParseAddrPort(s.address()); owner == anAPIServer && r.who.record.Role == token.Server && err == nil && own.Addr() != ip {
+		if own, err := netip.ParseAddrPort(AddressOf(s.cfg)); owner == anAPIServer && r.who.record.Role == token.Server && err == nil && own.Addr() != ip {
 			// It may be that machine itself, that has left and comes back at once.
 			return &problem{http.StatusServiceUnavailable, fmt.Sprintf("%s is still registered as an API server's address: that ends by itself when no server has it any more", ip)}
 		}

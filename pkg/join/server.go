@@ -163,12 +163,12 @@ func source(r *http.Request) string {
 
 // cluster answers what the cluster is.
 func (s *Server) cluster(ctx context.Context, r request) (any, error) {
-	servers, err := servers(ctx, r.client)
+	servers, err := Servers(ctx, r.client)
 	if err != nil {
 		return nil, err
 	}
 	// One that has just started is not registered yet, and answers all the same.
-	if own := s.address(); own != "" && !slices.Contains(servers, own) {
+	if own := AddressOf(s.cfg); own != "" && !slices.Contains(servers, own) {
 		servers = append(servers, own)
 	}
 	authorities := map[string]string{}
@@ -182,20 +182,21 @@ func (s *Server) cluster(ctx context.Context, r request) (any, error) {
 	return Cluster{Version: version.Version, Settings: s.cfg.ClusterWide(), Servers: servers, Authorities: authorities}, nil
 }
 
-// address is where other machines reach this server's API.
-func (s *Server) address() string {
-	address := s.cfg.API.AdvertiseAddress
-	if !address.IsValid() && len(s.cfg.Node.IPs) > 0 {
-		address = s.cfg.Node.IPs[0]
+// AddressOf is where other machines reach a server's API, as that is registered:
+// host:port, "" if it is not known.
+func AddressOf(cfg config.Config) string {
+	address := cfg.API.AdvertiseAddress
+	if !address.IsValid() && len(cfg.Node.IPs) > 0 {
+		address = cfg.Node.IPs[0]
 	}
 	if !address.IsValid() {
 		return ""
 	}
-	return netip.AddrPortFrom(address, s.cfg.API.HTTPSPort).String()
+	return netip.AddrPortFrom(address, cfg.API.HTTPSPort).String()
 }
 
-// servers are the API servers as they have registered themselves.
-func servers(ctx context.Context, client kubernetes.Interface) ([]string, error) {
+// Servers are the API servers as they have registered themselves, host:port.
+func Servers(ctx context.Context, client kubernetes.Interface) ([]string, error) {
 	slice, err := client.DiscoveryV1().EndpointSlices(metav1.NamespaceDefault).Get(ctx, "kubernetes", metav1.GetOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list API servers: %w", err)

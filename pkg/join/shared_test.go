@@ -4,54 +4,17 @@ import (
 	"bytes"
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/kelp-project/kelp/pkg/config"
-	"github.com/kelp-project/kelp/pkg/datastore/kine"
-	"github.com/kelp-project/kelp/pkg/internal/poll"
+	"github.com/kelp-project/kelp/pkg/datastore/kine/kinetest"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
 )
-
-// newStore is a datastore that servers share.
-func newStore(t *testing.T) *clientv3.Client {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "shared") // short: it holds a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	store := kine.New(kine.Options{File: filepath.Join(dir, "db", "state.db"), Socket: filepath.Join(dir, "run", "kine.sock")})
-	ctx, cancel := context.WithCancel(t.Context())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := store.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	client, err := clientv3.New(clientv3.Config{Endpoints: []string{store.URL()}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = client.Close()
-		cancel()
-		running.Wait()
-	})
-	if err := poll.Until(ctx, 10*time.Second, func(ctx context.Context) error {
-		_, err := client.Get(ctx, "/registry/health")
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
 
 // shareWith has a server be of the store's cluster.
 func shareWith(ctx context.Context, cfg config.Config, store clientv3.KV) error {
@@ -85,7 +48,7 @@ const sharedSecret = "a-secret-that-all-servers-were-given"
 // that comes later; nobody else gets the keys.
 func TestServersShareADatastore(t *testing.T) {
 	t.Parallel()
-	store := newStore(t)
+	store := kinetest.Start(t)()
 	servers := []config.Config{stateless(t, "one", "192.0.2.1", sharedSecret), stateless(t, "two", "192.0.2.2", sharedSecret)}
 	var starting sync.WaitGroup
 	for _, cfg := range servers {
@@ -144,7 +107,7 @@ func TestServersShareADatastore(t *testing.T) {
 // server that does not know yet leaves it so.
 func TestSharedKeysFollowTheToken(t *testing.T) {
 	t.Parallel()
-	store := newStore(t)
+	store := kinetest.Start(t)()
 	cfg, other := stateless(t, "one", "192.0.2.1", sharedSecret), stateless(t, "three", "192.0.2.3", sharedSecret)
 	for _, c := range []config.Config{cfg, other} {
 		if err := shareWith(t.Context(), c, store); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/datastore/space"
 	"github.com/kelp-project/kelp/pkg/datastore/voters"
 	"github.com/kelp-project/kelp/pkg/deploy"
+	"github.com/kelp-project/kelp/pkg/encryption"
 	"github.com/kelp-project/kelp/pkg/front"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
 	"github.com/kelp-project/kelp/pkg/join"
@@ -35,8 +36,12 @@ const (
 	certificates      = "certificates"
 	renewal           = "renewal"
 	tokenName         = "token"
+	clockName         = "clock"
 	store             = "datastore"
 	listener          = "front"
+	keysName          = "encryption-keys"
+	encryptionName    = "encryption"
+	rewritingName     = "encryption-keeper"
 	api               = "apiserver"
 	controllerManager = "controller-manager"
 	nodeIPAMName      = "node-ipam"
@@ -61,9 +66,9 @@ const (
 )
 
 // Components lists what a server runs. The node part is
-// nil where the agent is disabled. Restart ends the process so that it starts
-// anew.
-func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.Component, error) {
+// nil where the agent is disabled. Wall is the clock that they go by. Restart ends
+// the process so that it starts anew.
+func Components(cfg config.Config, n *node.Node, wall *clock, restart func()) ([]supervisor.Component, error) {
 	paths := cfg.Paths()
 	engine := pki.New(cfg)
 	ds := datastore.New(cfg)
@@ -88,11 +93,14 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 		{Name: tokenName, After: []string{certificates}, Once: true, Run: func(context.Context) error { return token.Ensure(cfg) }},
 	}
 	list = append(list, between...)
+	list = append(list, supervisor.Component{Name: clockName, Run: func(ctx context.Context) error { return wall.watch(ctx, clockEvery, restart) }})
+	keys := newEncryption(cfg, ds)
+	list = append(list, encrypted(cfg, keys)...)
 	list = append(list,
 		supervisor.Component{Name: store, After: after(between, certificates), Run: noteRemoval(cfg, ds.Run), Ready: ds.Ready},
 		supervisor.Component{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
 		supervisor.Component{Name: egressName, Run: egress.Run, Ready: egress.Ready},
-		supervisor.Component{Name: api, After: []string{store, listener, egressName}, Run: apiServer.Run, Ready: apiServer.Ready},
+		supervisor.Component{Name: api, After: []string{store, listener, egressName, keysName}, Run: apiServer.Run, Ready: apiServer.Ready},
 		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, later(n, joins.Run)), Ready: joins.Ready},
 	)
 	keeper := snapshots.NewKeeper(cfg, pki.KubeconfigOf(paths, pki.Kelp))
@@ -110,7 +118,7 @@ func Components(cfg config.Config, n *node.Node, restart func()) ([]supervisor.C
 	if datastore.Kind(cfg) == config.DatastoreEtcd {
 		list = append(list, supervisor.Component{Name: regroupName, After: []string{listener}, Run: regroup(cfg, ds, restart)})
 	}
-	list = append(list, once(cfg, ds, elected, keeper, room, apiServer.Serving)...)
+	list = append(list, once(cfg, ds, elected, keeper, room, keys, apiServer.Serving)...)
 	if cfg.Components.DisableAgent {
 		for _, name := range append(nodepart.Names(), roleName, accountName, kubeletsName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
@@ -176,10 +184,13 @@ func election(cfg config.Config, ds *datastore.Datastore) *leader.Leader {
 
 // once is what runs on one server of the cluster: everywhere on SQLite, where
 // there is no other, and elsewhere on the one that has the lease.
-func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, keeper *snapshots.Keeper, room *space.Space, serving func(context.Context) error) []supervisor.Component {
+func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, keeper *snapshots.Keeper, room *space.Space, keys *encryption.Encryption, serving func(context.Context) error) []supervisor.Component {
 	list := append(control(cfg), nodeIPAM(cfg, serving))
 	if !cfg.Snapshots.EveryServer {
 		list = append(list, schedule(cfg, keeper))
+	}
+	if !apiserver.UsersEncryption(cfg) {
+		list = append(list, supervisor.Component{Name: rewritingName, After: []string{api}, Run: keys.Lead})
 	}
 	kind := datastore.Kind(cfg)
 	if kind == config.DatastoreSQLite {

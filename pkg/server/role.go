@@ -33,6 +33,7 @@ func kelpClient(cfg config.Config) (kubernetes.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read kubeconfig: %w", err)
 	}
+	rest.QPS = -1 // one request at a time; the API server's own limits are enough
 	client, err := kubernetes.NewForConfig(rest)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)

@@ -63,7 +63,8 @@ func run(ctx context.Context, cfg config.Config, r Recovery) (again bool, err er
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	var restart atomic.Bool
-	components, err := Components(cfg, part, func() {
+	wall := newClock()
+	components, err := Components(cfg, part, wall, func() {
 		restart.Store(true)
 		stop()
 	})
@@ -81,7 +82,8 @@ func run(ctx context.Context, cfg config.Config, r Recovery) (again bool, err er
 	defer status.Close()
 	err = s.Run(inner)
 	var late *supervisor.LateError
-	if errors.As(err, &late) && restart.Load() && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && (errors.As(err, &late) && restart.Load() || wall.wentBack(ctx)) {
+		restart.Store(true)
 		log.G(ctx).WithError(err).Warn("kelp starts anew all the same")
 		err = nil
 	}

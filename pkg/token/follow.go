@@ -2,13 +2,9 @@ package token
 
 import (
 	"context"
-	"crypto/aes"
 	"crypto/cipher"
-	"crypto/hkdf"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/containerd/log"
@@ -37,26 +33,9 @@ func ownRecord(cfg config.Config, t Token, now time.Time) (Record, error) {
 	return r, nil
 }
 
-// serversBox is the cipher of this cluster's servers: each has the authority's
-// key, and nobody else.
+// serversBox is what the sealed tokens are sealed with.
 func serversBox(cfg config.Config) (cipher.AEAD, error) {
-	secret, err := os.ReadFile(pki.AuthorityFiles(cfg.Paths(), pki.ServerCA).Key)
-	if err != nil {
-		return nil, fmt.Errorf("read the key of the cluster's authority: %w", err)
-	}
-	key, err := hkdf.Key(sha256.New, secret, nil, "kelp: the cluster's own tokens", 32)
-	if err != nil {
-		return nil, fmt.Errorf("derive key: %w", err)
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
-	}
-	box, err := cipher.NewGCMWithRandomNonce(block)
-	if err != nil {
-		return nil, fmt.Errorf("make cipher: %w", err)
-	}
-	return box, nil
+	return pki.ServersBox(cfg.Paths(), "the cluster's own tokens")
 }
 
 // Follow keeps this server's files of the cluster's own tokens at what other
@@ -107,7 +86,7 @@ func take(cfg config.Config, secret *corev1.Secret) error {
 	}
 	text, err := box.Open(nil, nil, r.sealed, []byte(r.ID))
 	if err != nil {
-		return errors.New("its record cannot be opened with the key of this server's authority")
+		return errors.New("its record cannot be opened with the keys of this server")
 	}
 	t, err := Parse(string(text))
 	if err != nil {

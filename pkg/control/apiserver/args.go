@@ -42,6 +42,10 @@ func Args(cfg config.Config, p config.Paths, store Datastore, gates []string) *a
 	listenerArgs(s, cfg, p)
 	datastoreArgs(s, store)
 	identityArgs(s, cfg, p)
+	if !UsersEncryption(cfg) {
+		s.Default(encryptionArg, p.Encryption)
+		s.Default(encryptionArg+"-automatic-reload", "true")
+	}
 	s.Append("enable-admission-plugins", "NodeRestriction")
 	s.Config("service-cluster-ip-range", prefixes(cfg.Network.ServiceCIDRs)...)
 	s.Config("service-node-port-range", cfg.Network.ServiceNodePortRange.String())

@@ -77,6 +77,7 @@ func (a *APIServer) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	lookForKeysOften()
 	api, endAPI := context.WithCancel(context.WithoutCancel(ctx))
 	defer endAPI()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, endAPI) })()
