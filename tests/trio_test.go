@@ -201,6 +201,23 @@ func (c *trio) majorityIsAway(t *testing.T) {
 	c.ledger.check(t, leader.client(t))
 }
 
+// dataIsDamaged has the server that began the cluster find its write-ahead log
+// damaged, as a disk leaves it that lied about what it had written.
+func (c *trio) dataIsDamaged(t *testing.T) {
+	one, two := c.servers["one"], c.servers["two"]
+	if err := one.Kill9(t.Context(), "kelp"); err != nil {
+		t.Fatal(err)
+	}
+	one.run(t, "systemctl stop kelp")
+	one.run(t, "set -e; cd "+dataDir+"/server/db/etcd/member/wal; last=$(ls *.wal | tail -n 1); head -c 4096 /dev/urandom | dd of=$last bs=1 seek=2048 conv=notrunc status=none")
+	one.run(t, "systemctl start --no-block kelp")
+	one.awaitLog(t, soon, "move this directory away")
+	one.follow(t, "ha.md", "damaged", nil)
+	two.awaitVoters(t, 3*soon, 3, 0)
+	one.awaitNode(t, "one", ready)
+	c.ledger.check(t, one.client(t))
+}
+
 // firstIsReplaced has the first server gone for good, disk and all. An agent that was
 // told of it alone starts again without it, and a new machine takes its name.
 func (c *trio) firstIsReplaced(t *testing.T) {

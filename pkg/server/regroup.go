@@ -23,7 +23,9 @@ import (
 	"github.com/kelp-project/kelp/pkg/datastore"
 	"github.com/kelp-project/kelp/pkg/epoch"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/join"
+	"github.com/kelp-project/kelp/pkg/process"
 )
 
 const (
@@ -36,8 +38,17 @@ const (
 )
 
 // rejoin has a server whose data was superseded, by a restore or a reset on
-// another one, set it aside and join anew. It is called before the server starts.
+// another one, set it aside and join anew, and one that has lost its data join
+// again. It is called before the server starts.
 func rejoin(ctx context.Context, cfg config.Config) error {
+	if datastore.Kind(cfg) == config.DatastoreExternal {
+		return nil
+	}
+	if lost, err := dataLost(cfg); err != nil {
+		return err
+	} else if lost {
+		return joinAgain(ctx, cfg)
+	}
 	if datastore.Kind(cfg) != config.DatastoreEtcd {
 		return nil
 	}
@@ -51,13 +62,7 @@ func rejoin(ctx context.Context, cfg config.Config) error {
 	}
 	// First it has to know whom to join, which one that began the cluster does
 	// not: without data and without that it would begin another one.
-	member := cfg
-	member.Server, member.Token, member.TokenFile = "https://"+where, "", cfg.Paths().TokenFile
-	m, err := join.NewMember(member)
-	if err != nil {
-		return err
-	}
-	if _, err := m.Cluster(ctx); err != nil {
+	if err := learn(ctx, cfg, where); err != nil {
 		return err
 	}
 	kept, err := datastore.SetAside(cfg, "rejoin", time.Now())
@@ -65,6 +70,77 @@ func rejoin(ctx context.Context, cfg config.Config) error {
 		return err
 	}
 	entry.WithField("kept", strings.Join(kept, " ")).Warn("the cluster's data was made anew on another server; this one's is set aside, and it joins again")
+	return newest.Adopt(cfg.Paths())
+}
+
+// learn asks another server for the cluster, and remembers it.
+func learn(ctx context.Context, cfg config.Config, server string) error {
+	cfg.Server, cfg.Token, cfg.TokenFile = "https://"+server, "", cfg.Paths().TokenFile
+	m, err := join.NewMember(cfg)
+	if err != nil {
+		return err
+	}
+	_, err = m.Cluster(ctx)
+	return err
+}
+
+// dataLost says whether somebody, or something, has taken away the data of a server
+// whose cluster has others: with new data it would be a second cluster of the same
+// name and keys. One that has just joined has an empty directory of etcd's.
+func dataLost(cfg config.Config) (bool, error) {
+	has, err := join.HasKeys(cfg.Paths())
+	if err != nil || !has || datastore.Present(cfg) {
+		return false, err
+	}
+	others, err := peers(cfg)
+	if err != nil || len(others) == 0 {
+		return false, err
+	}
+	if !join.Joined(cfg) {
+		return true, nil
+	}
+	_, err = os.Stat(cfg.Paths().Etcd)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("look for the data: %w", err)
+	}
+	return err != nil, nil
+}
+
+// joinAgain has a server without data join the others, as soon as one answers.
+func joinAgain(ctx context.Context, cfg config.Config) error {
+	others, err := peers(cfg)
+	if err != nil {
+		return err
+	}
+	log.G(ctx).WithField("servers", strings.Join(others, " ")).Warn("this server has no data, and its cluster has other servers: it joins them again; without them, restore a snapshot with kelp snapshot restore")
+	var told time.Time
+	if err := poll.Forever(ctx, func(ctx context.Context) error {
+		var problems []error
+		for _, other := range others {
+			one, cancel := context.WithTimeout(ctx, askFor)
+			err := learn(one, cfg, other)
+			cancel()
+			if err == nil {
+				return nil
+			}
+			problems = append(problems, err)
+		}
+		if time.Since(told) >= tellEvery {
+			told = time.Now()
+			log.G(ctx).WithError(errors.Join(problems...)).Info("waiting for another server")
+			process.NotifyWaiting("waiting for another server: "+strings.Join(others, ", "), 3*tellEvery)
+		}
+		return errors.Join(problems...)
+	}); err != nil {
+		return nil // it was told to stop
+	}
+	if _, err := datastore.SetAside(cfg, "rejoin", time.Now()); err != nil {
+		return err
+	}
+	newest, where, err := newestEpoch(ctx, cfg)
+	if err != nil || where == "" {
+		return err
+	}
 	return newest.Adopt(cfg.Paths())
 }
 

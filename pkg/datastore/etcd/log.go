@@ -14,6 +14,7 @@ import (
 // is debug to kelp: fifty lines at each start that say that all is well.
 type logCore struct {
 	ctx     context.Context
+	dir     string // the member's, for the last words
 	fields  []zapcore.Field
 	removed *atomic.Bool // set by the line that says so: nothing else tells
 }
@@ -34,7 +35,7 @@ func (c *logCore) Enabled(level zapcore.Level) bool {
 
 // With returns a core that adds the fields to each line.
 func (c *logCore) With(fields []zapcore.Field) zapcore.Core {
-	return &logCore{ctx: c.ctx, removed: c.removed, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
+	return &logCore{ctx: c.ctx, dir: c.dir, removed: c.removed, fields: append(c.fields[:len(c.fields):len(c.fields)], fields...)}
 }
 
 // Check adds this core to the entry if its level is enabled.
@@ -63,6 +64,11 @@ func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		level = logrus.DebugLevel
 	}
 	log.G(c.ctx).WithFields(encoder.Fields).Log(level, entry.Message)
+	if entry.Level >= zapcore.PanicLevel {
+		// The last words of this process: zap ends it after this.
+		log.G(c.ctx).WithField("path", c.dir).Error("etcd cannot go on, and kelp ends. If its data is damaged, which it says above, and the cluster has other servers: " +
+			"stop kelp, move this directory away, and start kelp, which joins the others again. A server that is alone restores a snapshot, with kelp snapshot restore")
+	}
 	return nil
 }
 

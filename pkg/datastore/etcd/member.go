@@ -40,7 +40,7 @@ func (m *Member) Run(ctx context.Context) error {
 
 func (m *Member) serve(ctx context.Context, in Inputs) error {
 	var removed atomic.Bool
-	cfg, err := embedConfig(in, &logCore{ctx: ctx, removed: &removed})
+	cfg, err := embedConfig(in, &logCore{ctx: ctx, dir: in.Dir, removed: &removed})
 	if err != nil {
 		return err
 	}
