@@ -113,6 +113,7 @@ func TestThreeServers(t *testing.T) {
 		{"a server is cut off one way", c.serverIsCutOffOneWay},
 		{"a token is rotated", c.tokenIsRotated},
 		{"the key of secrets is rotated", c.keysAreRotated},
+		{"the authorities have successors", c.authoritiesHaveSuccessors},
 		{"the data of one is damaged", c.dataIsDamaged},
 		{"the majority is away", c.majorityIsAway},
 		{"the first server is replaced", c.firstIsReplaced},

@@ -71,7 +71,7 @@ func (c *trio) pids(t *testing.T) map[string]string {
 	return pids
 }
 
-// restarts are how often each container has been restarted.
+// restarts are how often each container has been restarted, of pods that stay.
 func (c *trio) restarts(t *testing.T) map[string]int32 {
 	t.Helper()
 	pods, err := c.leader(t).client(t).CoreV1().Pods("").List(t.Context(), metav1.ListOptions{})
@@ -80,6 +80,9 @@ func (c *trio) restarts(t *testing.T) map[string]int32 {
 	}
 	counts := map[string]int32{}
 	for _, p := range pods.Items {
+		if p.DeletionTimestamp != nil {
+			continue
+		}
 		for _, s := range p.Status.ContainerStatuses {
 			counts[p.Namespace+"/"+p.Name+"/"+s.Name] = s.RestartCount
 		}

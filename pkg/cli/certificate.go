@@ -39,6 +39,7 @@ func certificateCommand() *cli.Command {
 				Description: "What they replace is kept below the data directory. A running kelp picks them up without a restart.",
 				Flags:       ServerFlags(), Action: rotateCertificates,
 			},
+			rotateCACommand(),
 		},
 	}
 }

@@ -134,7 +134,7 @@ func hashOf(config *rest.Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("the kubeconfig's authority: %w", err)
 	}
-	return token.HashOf(chain[0]), nil
+	return pki.HashOf(pki.Founder(chain)), nil
 }
 
 func listTokens(c *cli.Context) error {

@@ -41,8 +41,8 @@ type Client struct {
 	http   *http.Client
 }
 
-// Authority asks a server for its serving authority, PEM, and compares it with
-// the token's hash. Nothing secret is sent. A token without a hash trusts
+// Authority asks a server for its serving authority, PEM, and returns what the one
+// that the token names vouches for. Nothing secret is sent. A token without a hash trusts
 // whom it reaches, and trusted is false.
 func Authority(ctx context.Context, server string, t token.Token) (text []byte, trusted bool, err error) {
 	// What is read here is compared below, and used for nothing else before.
@@ -65,10 +65,13 @@ func Authority(ctx context.Context, server string, t token.Token) (text []byte, 
 	if err != nil {
 		return nil, false, fmt.Errorf("server %s: its authority: %w", server, err)
 	}
-	if t.Hash != "" && token.HashOf(chain[0]) != t.Hash {
+	if t.Hash == "" {
+		return text, false, nil
+	}
+	if text = pki.VouchedFor(chain, t.Hash); text == nil {
 		return nil, false, fmt.Errorf("server %s: %w", server, ErrAuthority)
 	}
-	return text, t.Hash != "", nil
+	return text, true, nil
 }
 
 // NewClient returns a client that trusts the authority alone. It identifies

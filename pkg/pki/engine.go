@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/log"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 )
 
 // checkInterval is how often Run looks at the certificates. Files that a
@@ -39,6 +40,9 @@ func New(cfg config.Config) *Engine {
 // calling it again changes no file.
 func (e *Engine) Ensure(ctx context.Context) error {
 	return e.locked(func() error {
+		if err := e.complete(); err != nil {
+			return err
+		}
 		found, err := Read(e.table)
 		if err != nil {
 			return err
@@ -72,6 +76,9 @@ func (e *Engine) Run(ctx context.Context) error {
 // names are given. What they replace is kept in a directory that it returns.
 func (e *Engine) Rotate(ctx context.Context, names ...string) (backup string, issued []Entry, err error) {
 	err = e.locked(func() error {
+		if err := e.complete(); err != nil {
+			return err
+		}
 		found, err := Read(e.table)
 		if err != nil {
 			return err
@@ -126,6 +133,12 @@ func (e *Engine) apply(ctx context.Context, plan []Action, found map[string]Foun
 	}
 	for _, a := range plan {
 		log.G(ctx).WithField("path", a.Entry.Files.Cert).WithField("reason", a.Reason).Debug("issued certificate")
+	}
+	for _, name := range []string{ServerCA, ClientCA} {
+		text := pemChain(found[name].Chain[:1])
+		if _, err := atomicfile.WriteIfChanged(SigningFiles(e.cfg.Paths(), name).Cert, text, keyMode); err != nil {
+			return err
+		}
 	}
 	private, public := ServiceAccountFiles(e.cfg.Paths())
 	if err := ensureServiceAccountKey(private, public, e.rand); err != nil {

@@ -46,6 +46,14 @@ func AuthorityFiles(p config.Paths, name string) Files {
 	return Files{Cert: cert, Key: filepath.Join(p.TLS, name+".key"), CA: cert}
 }
 
+// SigningFiles are for the controller manager, which signs with one certificate and
+// refuses a file that holds more.
+func SigningFiles(p config.Paths, name string) Files {
+	f := AuthorityFiles(p, name)
+	f.Cert = filepath.Join(p.TLS, name+"-signing.crt")
+	return f
+}
+
 // ServiceAccountFiles returns the private key that signs service account
 // tokens and the public key that checks them.
 func ServiceAccountFiles(p config.Paths) (private, public string) {

@@ -201,11 +201,19 @@ func ensureServiceAccountKey(private, public string, rand io.Reader) error {
 }
 
 func writeKey(path string, key crypto.Signer) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
+	text, err := keyPEM(key)
 	if err != nil {
 		return fmt.Errorf("encode key %s: %w", path, err)
 	}
-	return atomicfile.Write(path, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), keyMode)
+	return atomicfile.Write(path, text, keyMode)
+}
+
+func keyPEM(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
 func pemChain(chain []*x509.Certificate) []byte {

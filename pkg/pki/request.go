@@ -30,8 +30,8 @@ func NodeTable(cfg config.Config) []Entry {
 }
 
 // Due says why a machine has to ask for certificates, "" if it does not: one is
-// missing, cannot be read, belongs to another name, or has under a third of
-// its life left. What else is in them is the server's to decide.
+// missing, cannot be read, belongs to another name, is signed by an authority that
+// has a successor, or has under a third of its life left. What else is in them is the server's to decide.
 func Due(table []Entry, now time.Time) (string, error) {
 	for _, e := range table {
 		f, err := readEntry(e)
@@ -47,11 +47,24 @@ func Due(table []Entry, now time.Time) (string, error) {
 			return e.Name + ": subject changed", nil
 		case now.After(renewAt(f.Chain[0])):
 			return e.Name + ": under a third of its life is left", nil
+		case signedByAnother(e, f.Chain[0]):
+			return e.Name + ": authority changed", nil
 		case e.Usage == Serving && len(e.IPs) > 0 && !holds(f.Chain[0], e):
 			return e.Name + ": the machine's addresses changed", nil
 		}
 	}
 	return "", nil
+}
+
+// signedByAnother says whether the authority that is on disk has not signed a
+// certificate. One that is not there or cannot be read has no successor either.
+func signedByAnother(e Entry, c *x509.Certificate) bool {
+	text, err := os.ReadFile(e.Files.CA)
+	if err != nil {
+		return false
+	}
+	chain, err := ParseChain(text)
+	return err == nil && c.CheckSignatureFrom(chain[0]) != nil
 }
 
 // holds says whether a certificate has the machine's own addresses.
@@ -100,7 +113,15 @@ func Requests(table []Entry) (map[string]string, error) {
 // Sign issues certificates for requests, PEM chains by name. Each entry says
 // what its certificate holds; of a request only the public key counts, and that
 // whoever made it has the private one.
-func (e *Engine) Sign(table []Entry, requests map[string]string) (map[string]string, error) {
+func (e *Engine) Sign(table []Entry, requests map[string]string) (signed map[string]string, err error) {
+	err = e.locked(func() error { // not between an authority's certificate and its key
+		signed, err = e.sign(table, requests)
+		return err
+	})
+	return signed, err
+}
+
+func (e *Engine) sign(table []Entry, requests map[string]string) (map[string]string, error) {
 	found, err := Read(e.table)
 	if err != nil {
 		return nil, err

@@ -132,6 +132,26 @@ func document() string {
 		names := strings.Join(append(slices.Clone(e.DNS), texts(e.IPs)...), " ")
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", e.Name, e.Signer, subject, e.Usage, names, e.Reload)
 	}
-	b.WriteString("\n`server/tls/service-account.key` and `.pub` sign and check the tokens of service accounts; they are never renewed by themselves.\n")
+	b.WriteString("\n`server/tls/service-account.key` and `.pub` sign and check the tokens of service accounts; they are never renewed by themselves.\n" + successors)
 	return b.String()
 }
+
+// successors is the page's part on rotate-ca.
+const successors = `
+## Successors of the authorities
+
+` + "```sh" + `
+kelp certificate rotate-ca                     # on one server, as root: new authorities for the whole cluster
+kelp certificate rotate-ca --from /root/pki    # those whose NAME.crt and NAME.key are there; the others are made anew
+kelp certificate rotate-ca --status            # which servers have them
+` + "```" + `
+
+Nothing is restarted and nothing has to happen at a certain time: each new authority is signed by the one before it, too, and that certificate goes with all that the new one signs. Whoever trusts the
+old authority alone accepts the new one's certificates; what the old one has signed is accepted as before. So old kubeconfigs and tokens work on, machines that were off follow when they are back, and agents
+get their certificates anew within ten minutes. A file of your own may hold the authorities above yours after it, as before the first start; its name must not be that of the one in use.
+
+The servers get the authorities through a Secret, ` + "`kube-system/kelp-authorities`" + `, sealed with a key that only they have. A server that is killed on the way goes on when it starts. After a restore of a
+snapshot from before, the servers keep the new authorities. Tokens go on naming the cluster by the hash of the authority that it began with.
+
+Predecessors stay trusted: where the key of one is in a stranger's hands, this is not enough, and kelp has no command yet that ends the trust in it.
+`

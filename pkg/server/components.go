@@ -37,6 +37,7 @@ const (
 	renewal           = "renewal"
 	tokenName         = "token"
 	clockName         = "clock"
+	authoritiesName   = "authorities"
 	store             = "datastore"
 	listener          = "front"
 	keysName          = "encryption-keys"
@@ -103,6 +104,7 @@ func Components(cfg config.Config, n *node.Node, wall *clock, restart func()) ([
 		supervisor.Component{Name: api, After: []string{store, listener, egressName, keysName}, Run: apiServer.Run, Ready: apiServer.Ready},
 		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, later(n, joins.Run)), Ready: joins.Ready},
 	)
+	list = append(list, succeeded(cfg, engine))
 	keeper := snapshots.NewKeeper(cfg, pki.KubeconfigOf(paths, pki.Kelp))
 	list = append(list, supervisor.Component{Name: snapshotsName, After: []string{api}, Run: keeper.Show, Tell: keeper.Tell})
 	if cfg.Snapshots.EveryServer {

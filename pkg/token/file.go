@@ -183,5 +183,5 @@ func clusterHash(cfg config.Config) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the cluster's authority %s: %w", path, err)
 	}
-	return HashOf(chain[0]), nil
+	return pki.HashOf(pki.Founder(chain)), nil
 }

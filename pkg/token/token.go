@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
-	"crypto/x509"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -25,7 +24,7 @@ const (
 
 // Token is one secret and whom it is for. Only Secret is set for a bare one.
 type Token struct {
-	Hash   string // of the cluster's serving authority, see HashOf
+	Hash   string // of the serving authority that the cluster began with, see pki.Founder
 	Role   Role
 	ID     string // names the token where its secret must not be shown
 	Secret string
@@ -39,12 +38,6 @@ func New(hash string, role Role, id string) Token {
 
 // NewID returns a random id.
 func NewID() string { return strings.ToLower(rand.Text()[:10]) }
-
-// HashOf is the part of a token that names a cluster.
-func HashOf(authority *x509.Certificate) string {
-	sum := sha256.Sum256(authority.Raw)
-	return hex.EncodeToString(sum[:])
-}
 
 // ErrForm is returned for what is neither a token nor a bare secret.
 var ErrForm = errors.New("is not a token: expected " + version + ".<hash>.<role>.<id>.<secret>, or a secret alone")

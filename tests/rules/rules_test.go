@@ -16,7 +16,7 @@ var ranks = [][]string{
 	{"pkg/config", "pkg/supervisor", "pkg/tunnel", "pkg/args", "pkg/balancer", "pkg/leader", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests"},
 	{"pkg/pki", "pkg/images"},
 	{"pkg/token", "pkg/epoch"},
-	{"pkg/join", "pkg/datastore", "pkg/encryption", "pkg/control", "pkg/front", "pkg/node", "pkg/deploy", "pkg/servicelb"},
+	{"pkg/join", "pkg/datastore", "pkg/encryption", "pkg/authorities", "pkg/control", "pkg/front", "pkg/node", "pkg/deploy", "pkg/servicelb"},
 	{"pkg/doctor", "pkg/preflight", "pkg/nodepart", "pkg/snapshots"},
 	{"pkg/server", "pkg/agent"},
 	{"pkg/cli"},

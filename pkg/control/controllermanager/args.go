@@ -19,7 +19,7 @@ func Args(cfg config.Config, p config.Paths) *args.Set {
 	s := args.NewSet("kube-controller-manager")
 	flags.ClientArgs(s, cfg, p, identity)
 	private, _ := pki.ServiceAccountFiles(p)
-	client, server := pki.AuthorityFiles(p, pki.ClientCA), pki.AuthorityFiles(p, pki.ServerCA)
+	client, server := pki.SigningFiles(p, pki.ClientCA), pki.SigningFiles(p, pki.ServerCA)
 	const own = "its authorities are kelp's: see kelp certificate"
 	for signer, ca := range map[string]pki.Files{
 		"kube-apiserver-client": client, "kubelet-client": client,
@@ -31,7 +31,7 @@ func Args(cfg config.Config, p config.Paths) *args.Set {
 	for _, name := range []string{"cluster-signing-cert-file", "cluster-signing-key-file"} {
 		s.Refused(name, own)
 	}
-	s.Owned("root-ca-file", server.Cert, own)
+	s.Owned("root-ca-file", pki.AuthorityFiles(p, pki.ServerCA).Cert, own)
 	s.Owned("service-account-private-key-file", private, own)
 	if cfg.Network.Backend == config.BackendNone {
 		s.Default("allocate-node-cidrs", "true") // many networks of others use the node's range too

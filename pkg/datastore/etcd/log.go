@@ -66,8 +66,7 @@ func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	log.G(c.ctx).WithFields(encoder.Fields).Log(level, entry.Message)
 	if entry.Level >= zapcore.PanicLevel {
 		// The last words of this process: zap ends it after this.
-		log.G(c.ctx).WithField("path", c.dir).Error("etcd cannot go on, and kelp ends. If its data is damaged, which it says above, and the cluster has other servers: " +
-			"stop kelp, move this directory away, and start kelp, which joins the others again. A server that is alone restores a snapshot, with kelp snapshot restore")
+		log.G(c.ctx).WithField("path", c.dir).Error("etcd cannot go on, and kelp ends: " + damaged)
 	}
 	return nil
 }

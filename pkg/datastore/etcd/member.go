@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -54,7 +55,7 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 	cfg.GRPCAdditionalServerOptions = append(cfg.GRPCAdditionalServerOptions, grpc.ChainUnaryInterceptor(outlive))
 	etcd, err := embed.StartEtcd(cfg)
 	if err != nil {
-		return fmt.Errorf("start etcd in %s: %w", in.Dir, err)
+		return startError(in.Dir, err)
 	}
 	defer servers.stop(etcd)
 	log.G(ctx).WithField("path", in.Dir).Debug("serving the etcd datastore")
@@ -76,6 +77,19 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 		return ErrRemoved
 	}
 	return err
+}
+
+// damaged is what to do about data that etcd cannot go on with.
+const damaged = "if its data is damaged and the cluster has other servers, stop kelp, move this directory away, and start kelp, which joins the others again; " +
+	"a server that is alone restores a snapshot, with kelp snapshot restore"
+
+// startError says what to do where it may be the data that etcd fails at.
+func startError(dir string, err error) error {
+	var network *net.OpError
+	if !Exists(dir) || errors.As(err, &network) {
+		return fmt.Errorf("start etcd in %s: %w", dir, err)
+	}
+	return fmt.Errorf("start etcd in %s: %w; %s", dir, err, damaged)
 }
 
 // Exists says whether a directory holds a member's data, and not only the
