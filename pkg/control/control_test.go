@@ -37,7 +37,7 @@ func freePort(t testing.TB) uint16 {
 
 // plain is the API server's configuration where another component has no keys of
 // Secrets for it.
-const plain = `{apiVersion: apiserver.config.k8s.io/v1, kind: EncryptionConfiguration, resources: [{resources: [secrets], providers: [identity: {}]}]}`
+const plain = `{"apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration", "resources": [{"resources": ["secrets"], "providers": [{"identity": {}}]}]}`
 
 // testConfig is a server in a directory of its own, on free ports.
 func testConfig(t testing.TB, kind config.DatastoreKind) (config.Config, config.Paths) {

@@ -127,7 +127,7 @@ func Begin(ctx context.Context, p config.Paths, kv clientv3.KV, c Change) (resum
 	case c == Rewrite:
 		err = s.rewrite()
 	case c == Rotate && !enabled:
-		return false, errors.New("Secrets are not encrypted: there is no key to rotate; enable makes one")
+		return false, errors.New("there is no key to rotate, as Secrets are not encrypted: enable makes one")
 	default:
 		err = s.rotate(box, time.Now())
 	}
