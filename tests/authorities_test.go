@@ -72,7 +72,8 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 900 -keyout client-ca.key -out c
 	}
 
 	// The agent has heard nothing yet, and its pods run on and can be reached.
-	namespace := leader.namespace(t, "after-the-succession")
+	const namespace = "after-the-succession"
+	leader.makeNamespace(t, namespace)
 	leader.apply(t, fmt.Sprintf(pinned, "ha-leaf", namespace))
 	leader.awaitPod(t, namespace, "host=ha-leaf", podUp)
 	logs := func() {
@@ -92,5 +93,6 @@ openssl req -x509 -newkey rsa:2048 -nodes -days 900 -keyout client-ca.key -out c
 		t.Errorf("the agent's certificate is signed by %s, and was by %s", is, was)
 	}
 	logs()
+	leader.kubectl(t, "delete", "namespace", namespace, "--timeout=60s") // what comes after counts pods
 	c.ledger.check(t, leader.client(t))
 }
