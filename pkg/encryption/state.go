@@ -82,7 +82,7 @@ func (s *State) add(box cipher.AEAD, now time.Time) string {
 	return name
 }
 
-// Rotate begins to use a new key, or to encrypt where nothing was encrypted.
+// rotate begins to use a new key, or to encrypt where nothing was encrypted.
 func (s *State) rotate(box cipher.AEAD, now time.Time) error {
 	if s.Stage != Settled {
 		return errUnsettled
@@ -94,7 +94,7 @@ func (s *State) rotate(box cipher.AEAD, now time.Time) error {
 // errUnsettled says that there is another change to wait for.
 var errUnsettled = errors.New("another change of the keys of Secrets is not done yet")
 
-// Rewrite begins to write what is not written as it should be.
+// rewrite begins to write what is not written as it should be.
 func (s *State) rewrite() error {
 	if s.Stage != Settled {
 		return errUnsettled
@@ -118,7 +118,7 @@ const prefix = "k8s:enc:"
 
 func prefixOf(key string) string { return prefix + "secretbox:v1:" + key + ":" }
 
-// Written says whether a value is as it would be written now.
+// written says whether a value is as it would be written now.
 func (s State) written(value []byte) bool {
 	if s.Write == "" {
 		return !strings.HasPrefix(string(value[:min(len(value), len(prefix))]), prefix)
@@ -143,9 +143,9 @@ func (s State) file(box cipher.AEAD) ([]byte, error) {
 			keys = append(keys, key)
 		}
 	}
-	box1 := apiserverv1.ProviderConfiguration{Secretbox: &apiserverv1.SecretboxConfiguration{Keys: keys}}
+	sealed := apiserverv1.ProviderConfiguration{Secretbox: &apiserverv1.SecretboxConfiguration{Keys: keys}}
 	plain := apiserverv1.ProviderConfiguration{Identity: &apiserverv1.IdentityConfiguration{}}
-	providers := []apiserverv1.ProviderConfiguration{box1, plain}
+	providers := []apiserverv1.ProviderConfiguration{sealed, plain}
 	switch {
 	case len(keys) == 0:
 		providers = providers[1:]

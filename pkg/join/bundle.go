@@ -36,7 +36,7 @@ var errSealed = errors.New("the server's keys cannot be opened with this token's
 func bundleFiles(p config.Paths) map[string]string {
 	private, public := pki.ServiceAccountFiles(p)
 	files := map[string]string{"service-account.key": private, "service-account.pub": public, "token": p.TokenFile, "agent-token": p.AgentTokenFile}
-	for _, name := range []string{pki.ServerCA, pki.ClientCA, pki.RequestHeaderCA, pki.EtcdCA} {
+	for _, name := range pki.AuthorityNames {
 		f := pki.AuthorityFiles(p, name)
 		files[name+".crt"], files[name+".key"] = f.Cert, f.Key
 	}

@@ -11,7 +11,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 )
@@ -81,10 +80,6 @@ type Pair struct {
 // Succeed returns the files of an authority's successor: the given pair, or a new
 // one where that is nil. The name is the authority's in the table.
 func Succeed(name string, old Pair, given *Pair, now time.Time) (Pair, error) {
-	return succeed(name, old, given, now, rand.Reader)
-}
-
-func succeed(name string, old Pair, given *Pair, now time.Time, random io.Reader) (Pair, error) {
 	entry := Entry{Name: name, CN: "kelp-" + name, Usage: Authority, Life: authorityLife}
 	before, err := readPair(old)
 	if err == nil {
@@ -93,7 +88,7 @@ func succeed(name string, old Pair, given *Pair, now time.Time, random io.Reader
 	if err != nil {
 		return Pair{}, fmt.Errorf("the authority in use: %w", err)
 	}
-	i := &issuer{now: now, rand: random}
+	i := &issuer{now: now, rand: rand.Reader}
 	var next Found
 	var pair Pair
 	if given != nil {

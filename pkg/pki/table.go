@@ -65,7 +65,7 @@ const (
 func Table(cfg config.Config) []Entry {
 	p := cfg.Paths()
 	var table []Entry
-	for _, name := range []string{ServerCA, ClientCA, RequestHeaderCA, EtcdCA} {
+	for _, name := range AuthorityNames {
 		table = append(table, Entry{Name: name, CN: "kelp-" + name, Usage: Authority, Life: authorityLife, Files: AuthorityFiles(p, name), Reload: "never renewed by itself"})
 	}
 	loopback := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}
