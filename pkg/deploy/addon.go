@@ -17,9 +17,10 @@ type State string
 
 // The states of an Addon.
 const (
-	Applied State = "Applied"
-	Failed  State = "Failed"
-	Skipped State = "Skipped"
+	Applying State = "Applying" // its objects are noted, and may not have been made
+	Applied  State = "Applied"
+	Failed   State = "Failed"
+	Skipped  State = "Skipped"
 )
 
 // Addon is a file and what became of it.

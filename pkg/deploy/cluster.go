@@ -36,6 +36,9 @@ var addonResource = schema.GroupVersionResource{Group: "kelp.io", Version: "v1",
 type api interface {
 	// begin says that a pass begins: what is known of kinds may be old.
 	begin()
+	// resolve completes an object's namespace and returns its reference; an error
+	// says that its kind is not served.
+	resolve(o *unstructured.Unstructured) (Ref, error)
 	// apply applies one object, completes its namespace, and returns its
 	// reference. Safe for concurrent use.
 	apply(ctx context.Context, o *unstructured.Unstructured) (Ref, error)
@@ -44,6 +47,8 @@ type api interface {
 	remove(ctx context.Context, r Ref) error
 	// addons returns what is known of each file, by its path.
 	addons(ctx context.Context) (map[string]Addon, error)
+	// note stores what is about to become of a file, which is no event.
+	note(ctx context.Context, a Addon) error
 	record(ctx context.Context, a Addon, message string) error
 	removeAddon(ctx context.Context, name string) error
 }
@@ -117,6 +122,11 @@ func (c *cluster) mapping(kind schema.GroupKind, version string) (*meta.RESTMapp
 	return mapping, err
 }
 
+func (c *cluster) resolve(o *unstructured.Unstructured) (Ref, error) {
+	_, err := c.resource(o)
+	return refOf(o), err
+}
+
 // apply applies one object and returns its reference.
 func (c *cluster) apply(ctx context.Context, o *unstructured.Unstructured) (Ref, error) {
 	r, err := c.resource(o)
@@ -176,6 +186,11 @@ func (c *cluster) addons(ctx context.Context) (map[string]Addon, error) {
 		known[a.File] = a
 	}
 	return known, nil
+}
+
+func (c *cluster) note(ctx context.Context, a Addon) error {
+	_, err := c.writeAddon(ctx, a)
+	return err
 }
 
 // record stores what became of a file, and tells it as an event.

@@ -58,6 +58,11 @@ func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error)
 		}
 		todo = append(todo, w)
 	}
+	for _, w := range todo {
+		if err := d.intend(ctx, w); err != nil {
+			return true, err
+		}
+	}
 	d.applyAll(ctx, todo)
 	d.wanted = map[string][]Ref{}
 	for _, w := range todo {
@@ -93,6 +98,33 @@ func (d *Deploy) pass(ctx context.Context, files []File) (again bool, err error)
 func (d *Deploy) settled(f File) bool {
 	a, ok := d.done[f.Path]
 	return ok && a.Hash == f.Hash && a.State != Failed && (a.State == Skipped) == f.Skipped
+}
+
+// intend writes down what the file is about to make: kelp may end before it
+// has said what it made, and the file may be gone when it starts again.
+func (d *Deploy) intend(ctx context.Context, w *work) error {
+	path := w.file.Path
+	before := d.known[path]
+	var objects []Ref
+	for _, doc := range w.docs {
+		// What has no kind yet is applied, and noted, in a later pass.
+		if r, err := d.cluster.resolve(doc.Object); err == nil {
+			objects = append(objects, r)
+		}
+	}
+	all := merge(before.Objects, objects)
+	if len(all) == len(before.Objects) {
+		return nil
+	}
+	now := Addon{Name: addonName(path), File: path, Hash: w.file.Hash, Applied: time.Now(), State: Applying, Objects: all}
+	if err := d.cluster.note(ctx, now); err != nil {
+		if apierrors.IsNotFound(err) {
+			return nil // the definition of Addons is among what is to be applied
+		}
+		return err
+	}
+	d.known[path] = now
+	return nil
 }
 
 // applyAll applies the documents of all files, phase by phase.

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -27,15 +28,20 @@ type fakeAPI struct {
 	order   []string          // applies (+) and removals (-), as they came
 	refuse  map[string]error  // by reference, when applied or removed
 	down    error             // of everything about Addons
+	dies    bool              // before it records what was made
 }
 
 func (m *fakeAPI) begin() {}
 
-func (m *fakeAPI) apply(_ context.Context, o *unstructured.Unstructured) (Ref, error) {
+func (m *fakeAPI) resolve(o *unstructured.Unstructured) (Ref, error) {
 	if o.GetNamespace() == "" && o.GetKind() != "Namespace" {
 		o.SetNamespace("default")
 	}
-	r := refOf(o)
+	return refOf(o), nil
+}
+
+func (m *fakeAPI) apply(_ context.Context, o *unstructured.Unstructured) (Ref, error) {
+	r, _ := m.resolve(o)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.order = append(m.order, "+"+o.GetKind())
@@ -61,7 +67,17 @@ func (m *fakeAPI) addons(context.Context) (map[string]Addon, error) {
 	return maps.Clone(m.stored), m.down
 }
 
+func (m *fakeAPI) note(_ context.Context, a Addon) error {
+	if m.down == nil {
+		m.stored[a.File] = a
+	}
+	return m.down
+}
+
 func (m *fakeAPI) record(_ context.Context, a Addon, message string) error {
+	if m.dies {
+		return context.Canceled
+	}
 	if m.down != nil {
 		return m.down
 	}
@@ -355,7 +371,7 @@ func TestAnAddonThatCannotBeWrittenIsWrittenLater(t *testing.T) {
 	w := newWorld(t)
 	w.pass()
 	w.write("web.yaml", "ConfigMap/a=1")
-	w.m.down = errors.New("the server could not find the requested resource")
+	w.m.down = apierrors.NewNotFound(addonResource.GroupResource(), "web") // its definition is not there yet
 	if !w.pass() {
 		t.Error("the state is not written again")
 	}
@@ -363,4 +379,35 @@ func TestAnAddonThatCannotBeWrittenIsWrittenLater(t *testing.T) {
 	w.m.down = nil
 	w.pass()
 	w.says("web.yaml Applied: 1 objects, 0 pruned")
+}
+
+func TestWhatCannotBeNotedIsNotMade(t *testing.T) {
+	w := newWorld(t)
+	w.pass()
+	w.write("web.yaml", "ConfigMap/a=1")
+	w.m.down = errors.New("the datastore does not answer")
+	if !w.pass() {
+		t.Error("the file is not tried again")
+	}
+	w.holds()
+	w.m.down = nil
+	w.pass()
+	w.holds("ConfigMap a=1")
+}
+
+func TestObjectsOfAPassThatWasCutShortAreRemembered(t *testing.T) {
+	w := newWorld(t)
+	w.write("web.yaml", "ConfigMap/kept=1")
+	w.pass()
+	w.write("web.yaml", "ConfigMap/kept=1", "ConfigMap/added=1")
+	w.write("new.yaml", "ConfigMap/new=1")
+	w.m.dies = true
+	w.pass()
+	w.holds("ConfigMap added=1", "ConfigMap kept=1", "ConfigMap new=1")
+	w.m.dies = false
+	w.restart()
+	w.write("web.yaml", "ConfigMap/kept=1")
+	w.write("new.yaml")
+	w.pass()
+	w.holds("ConfigMap kept=1")
 }
