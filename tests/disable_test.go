@@ -42,7 +42,8 @@ func TestDisableAPackagedComponent(t *testing.T) {
 // awaitPolicyTable waits until the rules of network policies are there, or gone.
 func (s *server) awaitPolicyTable(t *testing.T, wanted bool) {
 	t.Helper()
-	hosts.Eventually(t, soon, fmt.Sprintf("the rules of network policies are there: %v", wanted), func(ctx context.Context) error {
+	// A namespace with pods in it may have to go first.
+	hosts.Eventually(t, podUp, fmt.Sprintf("the rules of network policies are there: %v", wanted), func(ctx context.Context) error {
 		out, err := s.Run(ctx, "nft", "list", "tables")
 		if err == nil && strings.Contains(out, "kelp_policy") != wanted {
 			return fmt.Errorf("there are %s", out)

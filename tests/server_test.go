@@ -34,7 +34,7 @@ const (
 // The bounds of waits. Each is several times what the wait takes on an idle
 // machine of two cores.
 const (
-	soon   = 10 * time.Second // what kelp promises within seconds
+	soon   = 30 * time.Second // what kelp promises within seconds
 	podUp  = 60 * time.Second // an image is there: schedule, create, start, probe
 	ready  = 90 * time.Second // a server with all it packages
 	volume = 60 * time.Second // local-path starts a pod for each volume

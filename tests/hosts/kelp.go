@@ -137,6 +137,7 @@ func (h *Host) Dump(ctx context.Context, w io.Writer) {
 		{KelpPath, "status"},
 		{KelpPath, "kubectl", "--request-timeout=5s", "get", "nodes,pods", "-A", "-o", "wide"},
 		{KelpPath, "kubectl", "--request-timeout=5s", "get", "events", "-A", "--sort-by=.lastTimestamp"},
+		{KelpPath, "kubectl", "--request-timeout=5s", "logs", "--namespace=kube-system", "--selector=k8s-app=kube-dns", "--tail=20", "--timestamps"},
 		{"journalctl", "--unit=kelp", "--lines=150", "--no-pager", "--output=short-precise"},
 	} {
 		ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
