@@ -120,6 +120,11 @@ func Verify(path string, now time.Time) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
+	return proven(s, path, now)
+}
+
+// proven writes the description of a snapshot that was read.
+func proven(s *snapshot.Snapshot, path string, now time.Time) (Entry, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return Entry{}, fmt.Errorf("look at snapshot: %w", err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes/scheme"
 
@@ -76,19 +77,46 @@ func save(ctx context.Context, cfg config.Config, ds *datastore.Datastore, clien
 	}
 	defer os.Remove(path + partial)
 	if err := write(path+partial, func(f *os.File) error {
-		_, err := snapshot.Write(ctx, f, cfg.Snapshots.Compress, m, sealed, ds.Source(client, true))
+		_, err := snapshot.Write(ctx, &steady{file: f}, cfg.Snapshots.Compress, m, sealed, ds.Source(client, true))
 		return err
 	}); err != nil {
 		return Entry{}, fmt.Errorf("write snapshot: %w", err)
 	}
-	e, err := Verify(path+partial, time.Now())
+	read, err := snapshot.OpenGently(ctx, path+partial)
 	if err != nil {
 		return Entry{}, fmt.Errorf("read the snapshot back: %w", err)
+	}
+	e, err := proven(read, path+partial, time.Now())
+	if err != nil {
+		return Entry{}, err
 	}
 	if err := os.Rename(path+partial, path); err != nil {
 		return Entry{}, fmt.Errorf("give the snapshot its name: %w", err)
 	}
 	return e, atomicfile.SyncDir(filepath.Dir(path))
+}
+
+// steadyBytes is what a steady file has the kernel begin to write at a time.
+const steadyBytes = 1 << 20
+
+// steady has the kernel write a file to the disk while it grows, so that the
+// datastore's own writes do not wait behind all of it at the end.
+type steady struct {
+	file            *os.File
+	written, handed int64
+}
+
+// Write is io.Writer's.
+func (s *steady) Write(p []byte) (int, error) {
+	n, err := s.file.Write(p)
+	s.written += int64(n)
+	if pending := s.written - s.handed; err == nil && pending >= steadyBytes {
+		// Where it cannot be done, as on some network's file system, the sync at the
+		// end writes all.
+		_ = unix.SyncFileRange(int(s.file.Fd()), s.handed, pending, unix.SYNC_FILE_RANGE_WRITE)
+		s.handed = s.written
+	}
+	return n, err
 }
 
 // write makes a file and has it on the disk.

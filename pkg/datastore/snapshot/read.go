@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -38,6 +40,30 @@ func Open(file string) (*Snapshot, error) {
 	for _, err := range s.scan() {
 		if err != nil {
 			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// slice is for how long OpenGently reads between two rests.
+const slice = 5 * time.Millisecond
+
+// OpenGently is Open beside a datastore that is at work: it rests for as long as
+// it reads.
+func OpenGently(ctx context.Context, file string) (*Snapshot, error) {
+	s := &Snapshot{File: file}
+	began := time.Now()
+	for _, err := range s.scan() {
+		if err != nil {
+			return nil, err
+		}
+		if took := time.Since(began); took > slice {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(took):
+			}
+			began = time.Now()
 		}
 	}
 	return s, nil

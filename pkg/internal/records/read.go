@@ -17,16 +17,22 @@ const all = "/"
 // healthKey is one that kine makes for itself, where it is missing.
 const healthKey = "/registry/health"
 
-// The size of a request: as many keys as hold a megabyte, going by the last
-// page, and at most twice as many as in that. What the largest objects follow upon
-// may be the smallest: two hundred of 400 kB, which is large, are 80 MB.
+// The size of a request: as many keys as hold a quarter of a megabyte, going by
+// the last page, and at most twice as many as in that. What the largest objects
+// follow upon may be the smallest: two hundred of 400 kB, which is large, are
+// 80 MB. While one is answered, others wait for it: of 4 MB, that was seen in the
+// latency of writes.
 const (
 	firstPage, lastPage = 10, 200
-	pageBytes           = 1 << 20
+	pageBytes           = 256 << 10
 )
 
-// maxPause is the longest pause between two requests.
-const maxPause = 100 * time.Millisecond
+// Gentle reading rests for three times as long as a request took, but not for
+// longer than maxPause: 100 MB take some ten seconds.
+const (
+	restFactor = 3
+	maxPause   = 100 * time.Millisecond
+)
 
 // Data is everything that a datastore holds at one revision.
 type Data struct {
@@ -55,8 +61,8 @@ type Source struct {
 	// Seconds says that the id of a lease is its number of seconds: that is
 	// kine's, which knows of none otherwise.
 	Seconds bool
-	// Gentle leaves every other moment to others: as long as a request has
-	// taken, none is made.
+	// Gentle leaves most of the time to others: for a while after each request,
+	// none is made.
 	Gentle bool
 }
 
@@ -104,7 +110,7 @@ func Pages(ctx context.Context, from Source, take func(revision int64, keys []*m
 			select {
 			case <-ctx.Done():
 				return fmt.Errorf("read keys: %w", ctx.Err())
-			case <-time.After(min(time.Since(began), maxPause)):
+			case <-time.After(min(restFactor*time.Since(began), maxPause)):
 			}
 		}
 	}
@@ -117,7 +123,7 @@ func pageAfter(keys []*mvccpb.KeyValue) int {
 	for _, kv := range keys {
 		size += len(kv.Value)
 	}
-	return min(max(len(keys)*pageBytes/size, firstPage), lastPage)
+	return min(max(len(keys)*pageBytes/size, 1), lastPage)
 }
 
 // normal leaves out what is none of the API's, and makes seconds of leases.
