@@ -19,9 +19,12 @@ func checkCommand() *cli.Command {
 		Name:      "check",
 		Usage:     "say whether this machine can run kelp, and what to do if it cannot",
 		ArgsUsage: " ",
-		Description: "Looks at what kelp server looks at before it changes anything: ports, the kernel, the data directory,\n" +
-			"certificates and the clock. Takes the flags of kelp server. Exits with status 1 if something is in the way.",
-		Flags: append(ServerFlags(), &cli.StringFlag{
+		Description: "Looks at what kelp server looks at before it changes anything: ports, the kernel, cgroups, the data directory,\n" +
+			"certificates, memory and the clock; and at what would not stop it: how fast the disk is, firewalls, security\n" +
+			"modules, other software. Takes the flags of kelp server. Exits with status 1 if something is in the way.",
+		Flags: append(ServerFlags(), &cli.BoolFlag{
+			Name: "agent", Usage: "look at what kelp agent needs", DisableDefaultText: true, Category: "check",
+		}, &cli.StringFlag{
 			Name: "output", Aliases: []string{"o"}, Value: "table", Usage: "the `form` of the output: table or json", Category: "output",
 		}),
 		Action: check,
@@ -33,7 +36,11 @@ func check(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	report := preflight.Look(cfg, preflight.Server)
+	role := preflight.Server
+	if c.Bool("agent") {
+		role = preflight.Agent
+	}
+	report := preflight.Look(cfg, role)
 	switch form := given(c, "output"); form {
 	case "table":
 		err = printReport(c.App.Writer, report)

@@ -2,8 +2,10 @@
 // says in one line each what would keep kelp from running, with what to do.
 //
 // Run is what kelp server does first; Look finds the same and more for people
-// (kelp check). Both read only, apart from kernel modules that the kernel
-// loads when a feature is tried. Acquire, called after Run found nothing, is
+// (kelp check), as what takes longer than a start may: how fast the disk is,
+// and who else runs. Both read only, apart from kernel modules that the kernel
+// loads when a feature is tried, and a file without a name that the disk's
+// speed is measured with. Acquire, called after Run found nothing, is
 // the first change: it makes the data directory and holds it for the life of
 // the process. WriteVersion notes, after a good start, who wrote the data.
 //

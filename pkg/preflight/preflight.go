@@ -44,13 +44,25 @@ func running(cfg config.Config, pid int) error {
 	return fmt.Errorf("kelp is running already on %s, %s: stop it first, or see kelp status", cfg.DataDir, who)
 }
 
-// Look checks the host and tells all that it finds, also what package node
-// finds out by itself at a start. What a running kelp on the same data
-// directory uses is not held against the host.
+// Look checks the host and tells all that it finds: also what package node
+// finds out by itself at a start, and what takes longer than a start may, as
+// the speed of the disk. What a running kelp on the same data directory uses is
+// not held against the host.
 func Look(cfg config.Config, role Role) Report {
 	r := look(cfg, role)
-	if os.Geteuid() == 0 && !cfg.Components.DisableAgent {
-		r.Findings = append(r.Findings, checkPackets(observePackets())...)
+	if os.Geteuid() != 0 {
+		return r
+	}
+	add := func(found ...Finding) { r.Findings = append(r.Findings, found...) }
+	if !cfg.Components.DisableAgent {
+		add(checkPackets(observePackets())...)
+		add(checkBuild(observeBuild("/"))...)
+		add(checkSecurity(cfg, observeSecurity("/"))...)
+	}
+	software := observeSoftware("/proc", "/etc")
+	add(checkSoftware(cfg, software)...)
+	if d, err := observeDisk(cfg.DataDir); err == nil && d.Usable() && !d.ReadOnly && d.Free > minFree {
+		add(checkSyncs(cfg, observeSyncs(d.Path))...)
 	}
 	return r
 }
@@ -86,7 +98,11 @@ func look(cfg config.Config, role Role) Report {
 	wanted := ports(cfg, role)
 	listeners, err := observeListeners("/proc", func(l Listener) bool { return slices.ContainsFunc(wanted, l.clashes) })
 	add(checkPorts(wanted, listeners, err, r.Holder)...)
+	add(checkMachine(observeMachine("/proc"), role)...)
 	if !cfg.Components.DisableAgent {
+		if r.Holder == 0 {
+			add(checkSocket(cfg, answers(cfg.Paths().ContainerdSocket))...)
+		}
 		add(checkKernel(cfg, observeKernel(cfg.Network.Backend))...)
 		add(checkCgroups(observeCgroups("/proc", "/sys/fs/cgroup"))...)
 	}
