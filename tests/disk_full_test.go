@@ -40,6 +40,7 @@ func TestDiskFull(t *testing.T) {
 		t.Error("there was room for 2 MB on a full disk")
 	}
 	s.awaitProblem(t, "space", "the disk below the datastore has")
+	s.awaitDiagnosis(t, soon, "problem", "kelp: component space is degraded", "the disk below the datastore has")
 	s.refuses(t, "no space left on device", "snapshot", "save", "--snapshot-dir="+db+"/snapshots")
 	if left := s.run(t, "ls "+db+"/snapshots"); left != "" {
 		t.Errorf("a snapshot that was not made has left %q", left)

@@ -142,7 +142,9 @@ func external(t *testing.T, short string, h *hosts.Host, db database) {
 
 	if db.unit != "" {
 		before := one.run(t, "systemctl show --property=MainPID --value kelp") + two.run(t, "systemctl show --property=MainPID --value kelp")
-		stallUnit(t, h, db.unit)
+		stallUnit(t, h, db.unit, func() {
+			one.awaitDiagnosis(t, stall, "problem", "datastore: it does not answer", "can be reached from here")
+		})
 		l.await(t, 3*soon)
 		if after := one.run(t, "systemctl show --property=MainPID --value kelp") + two.run(t, "systemctl show --property=MainPID --value kelp"); after != before {
 			t.Errorf("a process ended while the datastore stalled: %s, then %s", before, after)
@@ -177,13 +179,15 @@ func external(t *testing.T, short string, h *hosts.Host, db database) {
 	}
 }
 
-// stallUnit stops a unit's processes for longer than any lease of Kubernetes'.
-func stallUnit(t *testing.T, h *hosts.Host, unit string) {
+// stallUnit stops a unit's processes for longer than any lease of Kubernetes', and
+// looks at something meanwhile.
+func stallUnit(t *testing.T, h *hosts.Host, unit string, meanwhile func()) {
 	t.Helper()
 	if _, err := h.Run(t.Context(), "systemctl", "kill", "--signal=STOP", unit); err != nil {
 		t.Fatal(err)
 	}
 	stopped := time.Now()
+	meanwhile()
 	hosts.Eventually(t, 2*stall, "the datastore has been away for long enough", func(context.Context) error {
 		if time.Since(stopped) < stall {
 			return errors.New("not yet")

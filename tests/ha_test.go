@@ -102,6 +102,13 @@ func TestThreeServers(t *testing.T) {
 	}
 
 	throughFrontend(t, one, lb)
+	hosts.Eventually(t, soon, "kelp status shows the whole cluster", func(ctx context.Context) error {
+		out, err := three.Run(ctx, hosts.KelpPath, "status")
+		if err == nil && (!strings.Contains(out, "servers: 3, agents: 1, all ready") || !strings.Contains(out, "etcd: 3 voters, one leads") || !strings.Contains(out, "one runs what runs once")) {
+			err = errors.New(out)
+		}
+		return err
+	})
 
 	c := &trio{t: t, servers: map[string]*server{"one": one, "two": two, "three": three}, leaf: leaf, lb: lb, sans: sans, ledger: l}
 	for _, fault := range []struct {

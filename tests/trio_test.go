@@ -176,6 +176,7 @@ func (c *trio) majorityIsAway(t *testing.T) {
 		}
 	}
 	cut := time.Now()
+	leader.awaitDiagnosis(t, stall, "problem", "datastore: it does not answer", "most of its servers do not run, or cannot be reached", "kelp etcd members")
 	hosts.Eventually(t, 2*stall, "the servers have been apart for long enough", func(context.Context) error {
 		if time.Since(cut) < stall {
 			return errors.New("not yet")
@@ -230,10 +231,12 @@ func (c *trio) firstIsReplaced(t *testing.T) {
 	}
 	delete(c.servers, "one")
 	c.ledger.stop()
+	two.awaitDiagnosis(t, soon, "problem", "datastore: etcd's member one does not answer", "on one: kelp doctor")
 	c.leaf.stopKelp(t)
 	c.leaf.start(t)
 	two.awaitNode(t, "ha-leaf", joined)
 	c.ledger.check(t, two.client(t))
+	two.awaitDiagnosis(t, ready, "problem", "nodes: one is not ready: its kubelet has said nothing", "the machine is off, or the network", "on one: kelp doctor")
 
 	two.kubectl(t, "delete", "node", "one", "--timeout=60s")
 	two.awaitVoters(t, 3*soon, 2, 0)

@@ -18,7 +18,7 @@ var tools = []string{"kubectl", "ctr", "crictl"}
 const description = `To begin, as root:
 
    kelp server                  starts a cluster of one node and stays in the foreground
-   kelp status                  says what runs, and what it waits for
+   kelp status                  says what runs, and what it waits for; kelp doctor what is the matter
    kelp agent --server=URL      joins this machine to a server's cluster, with a token
    kelp kubectl get pods -A     looks into the cluster; so does kubectl, if it is a link to kelp
 
@@ -35,7 +35,7 @@ func App() *cli.App {
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the versions of kelp and of what is in it", DisableDefaultText: true}},
 		Commands: slices.Concat(
 			group("Cluster", serverCommand(), agentCommand(), tokenCommand(), certificateCommand(), secretsEncryptCommand(), snapshotCommand(), etcdCommand()),
-			group("Insight", statusCommand(), checkCommand(), configCommand(), argsCommand()),
+			group("Insight", statusCommand(), doctorCommand(), checkCommand(), configCommand(), argsCommand()),
 			group("Tools", kubectlCommand(), ctrCommand(), crictlCommand()),
 			group("Shell", completionCommand(), completeCommand()),
 		),

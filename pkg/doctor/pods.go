@@ -167,7 +167,7 @@ func reasonOf(e Evidence, p *corev1.Pod, reason string) (text, next string) {
 		return "%n cordoned: " + cordoned(e), "kelp kubectl uncordon NODE"
 	case has("node affinity/selector"):
 		return "%n without the labels that it asks for" + selectors(p), "kelp kubectl get nodes --show-labels, and label a node, or change the pod"
-	case has("unbound immediate PersistentVolumeClaims"), has("persistentvolumeclaim"), has("pvc"):
+	case has("unbound immediate PersistentVolumeClaims"), has("persistentvolumeclaim"), has("pvc"), has("torageclass"):
 		return claims(e, p, reason)
 	case has("no nodes available"):
 		return "there is no node", "see nodes, above"

@@ -52,7 +52,7 @@ func run(ctx context.Context) (err error) {
 	if err := hosts.Until(ctx, time.Minute, func(ctx context.Context) error { return threeVoters(ctx, cluster.Servers[0]) }); err != nil {
 		return fmt.Errorf("wait for three voters: %w", err)
 	}
-	for _, args := range [][]string{{"kubectl", "get", "nodes", "-o", "wide"}, {"etcd", "members"}} {
+	for _, args := range [][]string{{"kubectl", "get", "nodes", "-o", "wide"}, {"etcd", "members"}, {"doctor"}} {
 		if err := show(ctx, cluster.Servers[0], args...); err != nil {
 			return err
 		}
