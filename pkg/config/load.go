@@ -12,9 +12,9 @@ import (
 	"github.com/kelp-project/kelp/pkg/internal/nearest"
 )
 
-// maxFileSize bounds what is read as configuration: a thousand times what is
+// MaxFileSize bounds what is read as configuration: a thousand times what is
 // needed, and far less than hurts.
-const maxFileSize = 1 << 20
+const MaxFileSize = 1 << 20
 
 // LoadOptions are the sources of a configuration. The zero value reads
 // DefaultFile and nothing else.
@@ -23,10 +23,19 @@ type LoadOptions struct {
 	// DefaultFile, when File is empty, need not. Its drop-ins are the *.yaml
 	// and *.yml files in the directory of the same name with .d added.
 	File string
+	// Instead, if there is one, is read in the place of File, whose drop-ins are
+	// read all the same.
+	Instead *Text
 	// Env is the environment as os.Environ has it.
 	Env []string
 	// Flags are the flags that were given, by name or alias, with their values.
 	Flags map[string][]string
+}
+
+// Text is what a configuration file would hold.
+type Text struct {
+	Name string // for problems: the file that it comes from
+	Data []byte
 }
 
 // Load reads the configuration from defaults, file, drop-ins, environment and
@@ -35,27 +44,32 @@ type LoadOptions struct {
 // each with its place. What depends on the machine is left to Complete.
 func Load(opts LoadOptions) (Config, Origins, error) {
 	cfg, origins := Default(), Origins{}
-	errs := []error{loadFiles(opts.File, &cfg, origins)}
+	errs := []error{loadFiles(opts.File, opts.Instead, &cfg, origins)}
 	errs = append(errs, loadEnv(opts.Env, &cfg, origins), loadFlags(opts.Flags, &cfg, origins))
 	return cfg, origins, errors.Join(errs...)
 }
 
-func loadFiles(file string, cfg *Config, origins Origins) error {
+// DropIns is the directory of a configuration file's drop-ins.
+func DropIns(file string) string { return file + ".d" }
+
+func loadFiles(file string, instead *Text, cfg *Config, origins Origins) error {
 	main, named := file, file != ""
 	if !named {
 		main = DefaultFile
 	}
 	var errs []error
-	if err := loadFile(main, cfg, origins); named || !errors.Is(err, fs.ErrNotExist) {
+	if instead != nil {
+		errs = append(errs, decode(instead.Name, instead.Data, cfg, origins))
+	} else if err := loadFile(main, cfg, origins); named || !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, err)
 	}
-	entries, err := os.ReadDir(main + ".d")
+	entries, err := os.ReadDir(DropIns(main))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		errs = append(errs, fmt.Errorf("read drop-ins: %w", err))
 	}
 	for _, e := range entries { // ReadDir sorts by name
 		if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
-			errs = append(errs, loadFile(filepath.Join(main+".d", e.Name()), cfg, origins))
+			errs = append(errs, loadFile(filepath.Join(DropIns(main), e.Name()), cfg, origins))
 		}
 	}
 	return errors.Join(errs...)
@@ -66,8 +80,8 @@ func loadFile(path string, cfg *Config, origins Origins) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFileSize {
-		return fmt.Errorf("read configuration %s: not a file of at most %d bytes", path, maxFileSize)
+	if !info.Mode().IsRegular() || info.Size() > MaxFileSize {
+		return fmt.Errorf("read configuration %s: not a file of at most %d bytes", path, MaxFileSize)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

@@ -64,3 +64,19 @@ func (o Origins) where(path string) string {
 	}
 	return origin.String()
 }
+
+// Take returns the origins with those of these paths as others have them.
+func (o Origins) Take(from Origins, paths []string) Origins {
+	all := make(Origins, len(o))
+	for path, origin := range o {
+		all[path] = origin
+	}
+	for _, path := range paths {
+		if origin, given := from[path]; given {
+			all[path] = origin
+		} else {
+			delete(all, path)
+		}
+	}
+	return all
+}

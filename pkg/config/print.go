@@ -135,11 +135,7 @@ type Row struct {
 func (c Config) Rows(origins Origins) []Row {
 	rows := make([]Row, len(fields))
 	for i, f := range fields {
-		separator := ","
-		if f.Commas {
-			separator = " "
-		}
-		rows[i] = Row{Path: f.Path, Flag: f.Flag, Value: strings.Join(f.Strings(c), separator), Origin: origins[f.Path].String()}
+		rows[i] = Row{Path: f.Path, Flag: f.Flag, Value: f.text(c), Origin: origins[f.Path].String()}
 	}
 	return rows
 }

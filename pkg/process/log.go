@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/containerd/log"
 	"github.com/sirupsen/logrus"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -32,14 +34,7 @@ func level(l config.LogLevel) logrus.Level {
 // debug.
 func setupLog(cfg config.Log, debug bool, out io.Writer) *logrus.Logger {
 	own, libraries := logrus.New(), logrus.StandardLogger()
-	own.SetLevel(level(cfg.Level))
-	if debug {
-		own.SetLevel(logrus.DebugLevel)
-	}
-	libraries.SetLevel(own.GetLevel())
-	if libraries.GetLevel() == logrus.InfoLevel {
-		libraries.SetLevel(logrus.WarnLevel)
-	}
+	setLevels(own, cfg.Level, debug)
 	var form logrus.Formatter = people{}
 	if cfg.Format == config.LogJSON {
 		form = &logrus.JSONFormatter{TimestampFormat: time.RFC3339Nano}
@@ -49,6 +44,23 @@ func setupLog(cfg config.Log, debug bool, out io.Writer) *logrus.Logger {
 	own.SetOutput(out)
 	libraries.SetOutput(out)
 	return own
+}
+
+// SetLevel changes the level of the log that ctx carries, and of the libraries'.
+func SetLevel(ctx context.Context, l config.LogLevel, debug bool) {
+	setLevels(log.G(ctx).Logger, l, debug)
+}
+
+func setLevels(own *logrus.Logger, l config.LogLevel, debug bool) {
+	at := level(l)
+	if debug {
+		at = logrus.DebugLevel
+	}
+	own.SetLevel(at)
+	if at == logrus.InfoLevel {
+		at = logrus.WarnLevel
+	}
+	logrus.SetLevel(at)
 }
 
 // named adds the component to lines of libraries, which do not know it.

@@ -18,6 +18,7 @@ import (
 	"github.com/containerd/containerd/v2/cmd/containerd/server"
 	"github.com/containerd/containerd/v2/core/mount"
 	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -33,6 +34,8 @@ var ErrNotStarted = errors.New("containerd has not started yet")
 type Containerd struct {
 	cfg     config.Config
 	in      Inputs
+	hosts   *hosts
+	logger  atomic.Pointer[logrus.Logger] // while it runs
 	started atomic.Bool
 
 	mu   sync.Mutex
@@ -44,15 +47,17 @@ type Containerd struct {
 // context goes to the package variable log.L, which is replaced by a quiet one.
 func New(cfg config.Config, in Inputs) *Containerd {
 	log.L = log.G(quiet(context.Background()))
-	return &Containerd{cfg: cfg, in: in}
+	return &Containerd{cfg: cfg, in: in, hosts: newHosts(cfg.Containerd.Registries, cfg.Paths().ContainerdHosts)}
 }
+
+// Registries takes another registries file from now on.
+func (c *Containerd) Registries(file string) { c.hosts.use(file) }
 
 // Run starts containerd and blocks until ctx ends; then it stops containerd
 // and leaves containers running. It works once per process.
 func (c *Containerd) Run(ctx context.Context) error {
 	p := c.cfg.Paths()
-	h := &hosts{file: c.cfg.Containerd.Registries, dir: p.ContainerdHosts}
-	if err := h.load(); err != nil {
+	if err := c.hosts.load(); err != nil {
 		return err
 	}
 	if err := prepare(ctx, p); err != nil {
@@ -62,6 +67,7 @@ func (c *Containerd) Run(ctx context.Context) error {
 	// and a logger that says "loading plugin" eighty times only to debuggers.
 	inner, cancel := context.WithCancel(quiet(context.WithoutCancel(ctx)))
 	defer cancel()
+	c.logger.Store(log.G(inner).Logger)
 	conf := Config(c.cfg, c.in)
 	if err := server.CreateTopLevelDirectories(conf); err != nil {
 		return fmt.Errorf("create containerd's directories: %w", err)
@@ -85,7 +91,7 @@ func (c *Containerd) Run(ctx context.Context) error {
 	srv.Wait()
 	c.started.Store(true)
 	defer c.close()
-	if err := h.follow(ctx); err != nil {
+	if err := c.hosts.follow(ctx); err != nil {
 		log.G(ctx).WithError(err).Warn("changes of the registries file need a restart")
 	}
 	<-ctx.Done()

@@ -90,10 +90,11 @@ func Config(cfg config.Config, in Inputs) *srvconfig.Config {
 // PluginTimeout is how long a plugin may hold a pod back.
 const PluginTimeout = 5 * time.Second
 
-// nri is there for kelp's own plugin alone. Its usual places may be those of
+// nri is there for kelp's own plugin alone, and also while that is switched off,
+// for it may be switched on again. Its usual places may be those of
 // another containerd on this machine.
 func nri(cfg config.Config) map[string]any {
-	if !cfg.NetworkPolicies() {
+	if cfg.Network.Backend == config.BackendNone {
 		return map[string]any{"disable": true}
 	}
 	p := cfg.Paths()

@@ -12,14 +12,28 @@ import (
 // drops warnings that say nothing.
 func quiet(ctx context.Context) context.Context {
 	entry := log.G(ctx)
-	if entry.Logger.IsLevelEnabled(logrus.DebugLevel) {
-		return ctx
-	}
 	logger := &logrus.Logger{
 		Out: entry.Logger.Out, Hooks: entry.Logger.Hooks, Formatter: telling{entry.Logger.Formatter},
-		Level: min(entry.Logger.GetLevel(), logrus.WarnLevel), ExitFunc: entry.Logger.ExitFunc,
+		Level: quieter(entry.Logger), ExitFunc: entry.Logger.ExitFunc,
 	}
 	return log.WithLogger(ctx, logger.WithFields(entry.Data))
+}
+
+// quieter is the level of containerd's logger beside another one.
+func quieter(than *logrus.Logger) logrus.Level {
+	if level := than.GetLevel(); level >= logrus.DebugLevel {
+		return level
+	}
+	return min(than.GetLevel(), logrus.WarnLevel)
+}
+
+// FollowLevel has what containerd says follow the levels of ctx's logger, and of
+// the standard one for what it says outside of any context.
+func (c *Containerd) FollowLevel(ctx context.Context) {
+	log.L.Logger.SetLevel(quieter(logrus.StandardLogger()))
+	if inner := c.logger.Load(); inner != nil {
+		inner.SetLevel(quieter(log.G(ctx).Logger))
+	}
 }
 
 // harmless are warnings that every start would log, by how they begin and end.
@@ -37,6 +51,9 @@ type telling struct{ logrus.Formatter }
 
 // Format is logrus's.
 func (f telling) Format(e *logrus.Entry) ([]byte, error) {
+	if e.Logger.IsLevelEnabled(logrus.DebugLevel) {
+		return f.Formatter.Format(e)
+	}
 	for _, h := range harmless {
 		if strings.HasPrefix(e.Message, h.start) && strings.HasSuffix(e.Message, h.end) {
 			return nil, nil

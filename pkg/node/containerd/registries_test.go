@@ -77,7 +77,7 @@ func hostsOf(t *testing.T, dir, registry string) []docker.RegistryHost {
 func TestContainerdReadsWhatIsWritten(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	h := &hosts{file: "testdata/registries/mirrors.yaml", dir: dir}
+	h := newHosts("testdata/registries/mirrors.yaml", dir)
 	if err := h.load(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestCredentialsReachARegistryThatWantsTokens(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		h := &hosts{file: file, dir: filepath.Join(dir, password)}
+		h := newHosts(file, filepath.Join(dir, password))
 		if err := h.load(); err != nil {
 			t.Fatal(err)
 		}
@@ -163,7 +163,7 @@ func TestFollow(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	// The directory does not exist yet: people make it later.
-	h := &hosts{file: filepath.Join(root, "etc", "kelp", "registries.yaml"), dir: filepath.Join(root, "hosts")}
+	h := newHosts(filepath.Join(root, "etc", "kelp", "registries.yaml"), filepath.Join(root, "hosts"))
 	if err := h.load(); err != nil {
 		t.Fatal(err)
 	}

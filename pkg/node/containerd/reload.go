@@ -8,39 +8,60 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
+	"sync"
 
 	"github.com/containerd/log"
-	"github.com/fsnotify/fsnotify"
 
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/watch"
 )
-
-// settle is how long registries.yaml must be quiet before it is read again,
-// so that an editor that writes in two steps is seen once.
-const settle = 100 * time.Millisecond
 
 // hosts keeps containerd's hosts directory as registries.yaml says.
 type hosts struct {
+	dir     string // containerd's config_path
+	changed chan struct{}
+	last    []byte // the content that was applied or refused last
+
+	mu   sync.Mutex
 	file string // registries.yaml; need not exist
-	dir  string // containerd's config_path
-	last []byte // the content that was applied or refused last
+}
+
+func newHosts(file, dir string) *hosts {
+	return &hosts{dir: dir, file: file, changed: make(chan struct{}, 1)}
+}
+
+// use takes another file from now on.
+func (h *hosts) use(file string) {
+	h.mu.Lock()
+	h.file = file
+	h.mu.Unlock()
+	select {
+	case h.changed <- struct{}{}:
+	default: // it is looked at already
+	}
+}
+
+func (h *hosts) path() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.file
 }
 
 // load applies the file as it is now.
 func (h *hosts) load() error {
-	data, err := os.ReadFile(h.file)
+	file := h.path()
+	data, err := os.ReadFile(file)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read registries: %w", err)
 	}
 	h.last = data
-	reg, err := ParseRegistries(h.file, data)
+	reg, err := ParseRegistries(file, data)
 	if err != nil {
 		return err
 	}
 	files, err := HostFiles(reg)
 	if err != nil {
-		return fmt.Errorf("%s: %w", h.file, err)
+		return fmt.Errorf("%s: %w", file, err)
 	}
 	return syncHosts(h.dir, files)
 }
@@ -48,51 +69,19 @@ func (h *hosts) load() error {
 // follow applies the file whenever it changes, until ctx ends. A file that
 // cannot be applied is reported, and what was there stays.
 func (h *hosts) follow(ctx context.Context) error {
-	w, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("watch %s: %w", h.file, err)
-	}
-	defer w.Close()
-	quiet := time.NewTimer(0) // what changed between load and now counts too
-	defer quiet.Stop()
-	for {
-		if err := w.Add(nearestDir(h.file)); err != nil {
-			return fmt.Errorf("watch %s: %w", h.file, err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-w.Events:
-			quiet.Reset(settle)
-		case err := <-w.Errors:
-			log.G(ctx).WithError(err).WithField("path", h.file).Warn("missed changes of the registries file")
-			quiet.Reset(settle)
-		case <-quiet.C:
-			h.reload(ctx)
-		}
-	}
+	return watch.Files(ctx, func() []string { return []string{h.path()} }, h.changed, func() { h.reload(ctx) })
 }
 
 func (h *hosts) reload(ctx context.Context) {
-	if data, _ := os.ReadFile(h.file); bytes.Equal(data, h.last) {
+	if data, _ := os.ReadFile(h.path()); bytes.Equal(data, h.last) {
 		return
 	}
-	logger := log.G(ctx).WithField("path", h.file)
+	logger := log.G(ctx).WithField("path", h.path())
 	if err := h.load(); err != nil {
 		logger.WithError(err).Error("registries stay as they were")
 		return
 	}
 	logger.Info("applied changed registries")
-}
-
-// nearestDir is the directory of path, or the nearest one above that exists:
-// the one in which the next step towards path will appear.
-func nearestDir(path string) string {
-	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
-		if info, err := os.Stat(dir); (err == nil && info.IsDir()) || dir == filepath.Dir(dir) {
-			return dir
-		}
-	}
 }
 
 // syncHosts writes files under dir and removes what an earlier call wrote

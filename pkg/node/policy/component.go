@@ -102,6 +102,7 @@ func (e *Enforcer) Run(ctx context.Context) error {
 
 func (e *Enforcer) enforce(ctx context.Context) (err error) {
 	e.in.First(ctx)
+	e.last = "" // whoever has switched them off has taken the rules away
 	if e.nft, err = knftables.New(knftables.InetFamily, tableName); err != nil {
 		return fmt.Errorf("use nft: %w", err)
 	}

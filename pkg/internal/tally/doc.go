@@ -1,0 +1,2 @@
+// Package tally counts what happens, by two labels.
+package tally

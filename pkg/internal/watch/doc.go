@@ -1,0 +1,2 @@
+// Package watch tells when files may have changed.
+package watch
