@@ -157,6 +157,22 @@ func TestAgent(t *testing.T) {
 			}
 		}
 	})
+	t.Run("takes its configuration while it runs, and tells how it is", func(t *testing.T) {
+		leaf.write(t, configFile, agentConfig(hub, secret)+"node-label: [example.test/live=leaf]\n")
+		hosts.Eventually(t, soon, "the label is there", func(ctx context.Context) error {
+			out, err := hub.Kubectl(ctx, "get", "node", "leaf", "-o", `jsonpath={.metadata.labels.example\.test/live}`)
+			if err == nil && out != "leaf" {
+				err = fmt.Errorf("it is %q", out)
+			}
+			return err
+		})
+		if out := hub.kubectl(t, "get", "--raw", "/v1-kelp/nodes/leaf/metrics"); !strings.Contains(out, "kelp_tunnel_connections 1") || strings.Contains(out, "kelp_snapshots") {
+			t.Errorf("it tells\n%s", out)
+		}
+		if out := hub.kubectl(t, "get", "--raw", "/v1-kelp/nodes/leaf/readyz/kubelet"); out != "ok" {
+			t.Errorf("its kubelet is %s", out)
+		}
+	})
 	t.Run("network policies", func(t *testing.T) { policies(t, hub, leaf, namespace) })
 	t.Run("is reached where it cannot be dialled", func(t *testing.T) { throughTheTunnel(t, hub, leaf, namespace) })
 	t.Run("is looked at by the doctor", func(t *testing.T) {

@@ -148,7 +148,7 @@ func (s *server) awaitScheduled(t *testing.T, asked string) {
 		}
 		return err
 	})
-	if age := s.run(t, "kelp kubectl get --raw /metrics | grep '^kelp_snapshot_newest_age_seconds'"); strings.Contains(age, "-1") {
+	if age := s.run(t, "kelp kubectl get --raw /v1-kelp/metrics | grep '^kelp_snapshot_newest_age_seconds'"); strings.Contains(age, "-1") {
 		t.Errorf("metrics: %s", age)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync/atomic"
 
 	"github.com/containerd/log"
 
@@ -17,6 +18,8 @@ import (
 	"github.com/kelp-project/kelp/pkg/doctor"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/join"
+	"github.com/kelp-project/kelp/pkg/live"
+	"github.com/kelp-project/kelp/pkg/metrics"
 	"github.com/kelp-project/kelp/pkg/node"
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/preflight"
@@ -34,51 +37,61 @@ const startMemory = 96 << 20
 
 // Run runs an agent until ctx ends or a component fails for good. The
 // configuration is as it was loaded: what the cluster shares, and what follows
-// from it, is filled in here.
-func Run(ctx context.Context, loaded config.Config, origins config.Origins) error {
+// from it, is filled in here. The source is where it came from.
+func Run(ctx context.Context, loaded config.Config, source live.Source) error {
+	again, err := run(ctx, loaded, source)
+	if err == nil && again {
+		return process.Reexec()
+	}
+	return err
+}
+
+// run is Run, but says whether the process is to start anew.
+func run(ctx context.Context, loaded config.Config, source live.Source) (again bool, err error) {
 	report, err := preflight.Run(loaded, preflight.Agent)
 	if err != nil {
-		return err
+		return false, err
 	}
 	member, err := join.NewMember(loaded)
 	if err != nil {
-		return err
+		return false, err
 	}
 	lock, err := preflight.Acquire(loaded)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer lock.Release()
 	process.Hurry(startMemory, loaded.Debug)
 	log.G(ctx).WithField("version", version.Version).WithField("path", loaded.DataDir).Info("kelp agent starts")
 	report.Log(ctx)
 
-	cfg, err := settle(ctx, member, loaded, origins)
+	cfg, err := settle(ctx, member, loaded, source.Origins)
 	if err != nil {
-		return orStopped(ctx, err)
+		return false, orStopped(ctx, err)
 	}
 	if err := member.Enrol(ctx, cfg, "https://"+address); err != nil {
-		return orStopped(ctx, err)
+		return false, orStopped(ctx, err)
 	}
 	n, err := node.New(ctx, cfg)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if _, err := n.Kubelet.Merged(); err != nil {
-		return err
+		return false, err
 	}
 	if _, err := n.Proxy.Merged(); err != nil {
-		return err
+		return false, err
 	}
 	servers, err := member.Servers()
 	if err != nil {
-		return err
+		return false, err
 	}
 	lb, err := balancer.New(balancer.Options{Address: address, File: cfg.Paths().BalancerFile, Servers: servers, Check: well})
 	if err != nil {
-		return err
+		return false, err
 	}
-	return supervise(ctx, cfg, Components(cfg, n, lb, member))
+	source.Origins = source.Origins.WithMachine(loaded, cfg)
+	return supervise(ctx, cfg, n, lb, member, source)
 }
 
 // orStopped is nil when the wait for a server was ended by a stop.
@@ -104,16 +117,18 @@ const (
 	serversName  = "servers"
 	renewalName  = "renewal"
 	tunnelName   = "tunnel"
+
+	configurationName = "configuration"
 )
 
 // Components lists what an agent runs.
-func Components(cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member) []supervisor.Component {
-	out := tunnel.Agent{Servers: lb.Servers, TLS: member.TLS, Allow: here(cfg)}
+func Components(cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, follower *live.Follower, out *tunnel.Agent) []supervisor.Component {
 	list := []supervisor.Component{
 		{Name: balancerName, Run: lb.Run, Ready: lb.Ready},
 		{Name: serversName, After: []string{balancerName}, Run: func(ctx context.Context) error { return followServers(ctx, cfg, lb) }},
 		{Name: renewalName, After: []string{balancerName}, Run: func(ctx context.Context) error { return renew(ctx, cfg, member) }},
 		{Name: tunnelName, After: []string{balancerName}, Run: out.Run},
+		{Name: configurationName, Run: follower.Run, Tell: follower.Tell},
 	}
 	needs := nodepart.Needs{After: []string{balancerName}, Serving: func(ctx context.Context) error {
 		return poll.Forever(ctx, func(ctx context.Context) error { return well(ctx, address) })
@@ -150,9 +165,22 @@ func well(ctx context.Context, server string) error {
 	return nil
 }
 
-func supervise(ctx context.Context, cfg config.Config, components []supervisor.Component) error {
-	told := false
-	s, err := supervisor.New(components, supervisor.Options{Changed: func(snap supervisor.Snapshot) {
+// supervise runs the components until ctx ends, or until kelp is to start anew.
+func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, source live.Source) (again bool, err error) {
+	inner, stop := context.WithCancel(ctx)
+	defer stop()
+	var restart atomic.Bool
+	follower := live.New(live.Options{
+		Source: source, Running: cfg, Also: []string{cfg.Paths().ClusterFile}, Appliers: nodepart.Appliers(n),
+		Check: check,
+		Restart: func() {
+			restart.Store(true)
+			stop()
+		},
+	})
+	told, view := false, &sight{}
+	out := &tunnel.Agent{Servers: lb.Servers, TLS: member.TLS, Allow: here(cfg), Own: view}
+	s, err := supervisor.New(Components(cfg, n, lb, member, follower, out), supervisor.Options{Changed: func(snap supervisor.Snapshot) {
 		for _, c := range snap.Components {
 			if c.Name == nodepart.Kubelet && c.State == supervisor.Ready && !told {
 				told = true
@@ -161,15 +189,20 @@ func supervise(ctx context.Context, cfg config.Config, components []supervisor.C
 		}
 	}})
 	if err != nil {
-		return err
+		return false, err
 	}
 	status := doctor.NewServer(cfg, "https://"+address, s.Snapshot)
+	follower.Register(status.Handle)
+	view.open(ctx, cfg, s.Snapshot, metrics.Sources{
+		Configuration: follower.State, Balancers: map[string]func() []balancer.State{"api": lb.States}, Tunnels: out.Connections,
+	})
+	status.Handle("/", view)
 	if err := status.Listen(ctx); err != nil {
-		return err
+		return false, err
 	}
 	defer status.Close()
-	if err := s.Run(ctx); err != nil {
-		return errors.Join(err, process.Cause(ctx))
+	if err := s.Run(inner); err != nil {
+		return false, errors.Join(err, process.Cause(ctx))
 	}
-	return process.Cause(ctx)
+	return restart.Load() && ctx.Err() == nil, process.Cause(ctx)
 }

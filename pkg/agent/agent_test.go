@@ -18,7 +18,7 @@ func TestStartOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order, err := supervisor.Order(Components(cfg, &node.Node{NFTables: true}, nil, nil))
+	order, err := supervisor.Order(Components(cfg, &node.Node{NFTables: true}, nil, nil, nil, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -82,3 +82,22 @@ func (b *Balancer) note(ctx context.Context, s *server, err error) []net.Conn {
 	}
 	return nil
 }
+
+// State is how one server is.
+type State struct {
+	Server      string
+	Well        bool
+	Connections int // that go to it
+}
+
+// States are those of the servers that there are now.
+func (b *Balancer) States() []State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var states []State
+	for _, s := range b.servers {
+		// Each connection is noted with both of its ends.
+		states = append(states, State{Server: s.address, Well: s.well(), Connections: len(s.conns) / 2})
+	}
+	return states
+}

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"os"
-
 	"github.com/urfave/cli/v2"
 
 	"github.com/kelp-project/kelp/pkg/agent"
@@ -19,13 +17,16 @@ func agentCommand() *cli.Command {
 			"server/agent-token below its data directory; kelp token create makes more.",
 		Flags: agentFlags(),
 		Action: func(c *cli.Context) error {
-			cfg, origins, err := config.Load(config.LoadOptions{File: configFile(c), Env: os.Environ(), Flags: givenFlags(c)})
+			source, reverted := sourceOf(c)
+			cfg, origins, err := config.Load(loadOptions(c))
 			if err != nil {
 				return err
 			}
 			ctx, cancel := process.Setup(cfg.Log, cfg.Debug)
 			defer cancel()
-			return agent.Run(ctx, cfg, origins)
+			reverted(ctx)
+			source.Origins = origins
+			return agent.Run(ctx, cfg, source)
 		},
 	}
 }

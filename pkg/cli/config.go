@@ -18,16 +18,16 @@ import (
 func configCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "config",
-		Usage:     "show and check the configuration",
+		Usage:     "show, check and change the configuration",
 		ArgsUsage: " ",
 		Description: "Shows every setting, its value and where that came from, as kelp server with the same flags and the\n" +
 			"same environment would see it. Secrets are not shown.",
 		Flags: showFlags(),
-		Subcommands: []*cli.Command{
+		Subcommands: append([]*cli.Command{
 			{Name: "show", Usage: "show the effective configuration (what kelp config does, too)", Flags: showFlags(), Action: showConfig},
 			{Name: "validate", Usage: "check a configuration file, and its drop-ins, for this machine", ArgsUsage: "FILE", Action: validateConfig},
 			{Name: "schema", Usage: "print the JSON schema of the configuration file", Action: printSchema},
-		},
+		}, changeCommands()...),
 		Action: showConfig,
 	}
 }

@@ -52,7 +52,12 @@ func category(path string) string {
 // merged, completed for this machine and validated. With the error it returns
 // what it had come to, so that a preview can be shown all the same.
 func LoadConfig(c *cli.Context) (config.Config, config.Origins, error) {
-	return buildConfig(config.LoadOptions{File: configFile(c), Env: os.Environ(), Flags: givenFlags(c)})
+	return buildConfig(loadOptions(c))
+}
+
+// loadOptions are the sources of a command's configuration.
+func loadOptions(c *cli.Context) config.LoadOptions {
+	return config.LoadOptions{File: configFile(c), Env: os.Environ(), Flags: givenFlags(c)}
 }
 
 func buildConfig(opts config.LoadOptions) (config.Config, config.Origins, error) {

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,27 +36,29 @@ func serverCommand() *cli.Command {
 			Action: leave,
 		}},
 		Action: func(c *cli.Context) error {
-			loaded, origins, err := config.Load(config.LoadOptions{File: configFile(c), Env: os.Environ(), Flags: givenFlags(c)})
+			source, reverted := sourceOf(c)
+			loaded, origins, err := config.Load(loadOptions(c))
 			if err != nil {
 				return err
 			}
 			joining := loaded.Server != "" && !join.Joined(loaded)
 			if !joining { // what is wrong is said before anything is set up
-				if loaded, _, err = LoadConfig(c); err != nil {
+				if loaded, source.Origins, err = LoadConfig(c); err != nil {
 					return err
 				}
 			}
 			ctx, cancel := process.Setup(loaded.Log, loaded.Debug)
 			defer cancel()
+			reverted(ctx)
 			if joining {
 				if done, err := server.Join(ctx, loaded, origins); err != nil || !done {
 					return err
 				}
-				if loaded, _, err = LoadConfig(c); err != nil {
+				if loaded, source.Origins, err = LoadConfig(c); err != nil {
 					return err
 				}
 			}
-			return server.Run(ctx, loaded, server.Recovery{Restore: c.String(restoreFlag), Reset: c.Bool(resetFlag)})
+			return server.Run(ctx, loaded, source, server.Recovery{Restore: c.String(restoreFlag), Reset: c.Bool(resetFlag)})
 		},
 	}
 }

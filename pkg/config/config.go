@@ -64,11 +64,11 @@ type Node struct {
 	// ExternalIPs are addresses at which the node is reached from outside.
 	ExternalIPs []netip.Addr `yaml:"externalIPs" flag:"node-external-ip" scope:"node" change:"restart"`
 
-	// Labels are key=value labels that the node registers with.
-	Labels []string `yaml:"labels" flag:"node-label" scope:"node" change:"restart"`
+	// Labels are key=value labels of the node.
+	Labels []string `yaml:"labels" flag:"node-label" scope:"node" change:"live"`
 
-	// Taints are key=value:effect taints that the node registers with.
-	Taints []string `yaml:"taints" flag:"node-taint" scope:"node" change:"restart"`
+	// Taints are key=value:effect taints of the node.
+	Taints []string `yaml:"taints" flag:"node-taint" scope:"node" change:"live"`
 }
 
 // API is the one TLS listener.
@@ -113,10 +113,10 @@ type Network struct {
 // Datastore is where the cluster's objects are kept.
 type Datastore struct {
 	// Kind is sqlite, etcd or external; auto is SQLite for one server, etcd from the moment when a second one joins, and external where an endpoint is set.
-	Kind DatastoreKind `yaml:"kind" flag:"datastore" scope:"cluster" change:"never"`
+	Kind DatastoreKind `yaml:"kind" flag:"datastore" scope:"cluster" change:"restart"`
 
 	// Endpoint is a datastore that kelp does not run, shared by all servers: etcd as https://host:2379,https://host:2379; postgres://user:password@host:5432/database; mysql://user:password@tcp(host:3306)/database.
-	Endpoint string `yaml:"endpoint" flag:"datastore-endpoint" scope:"node" change:"never" secret:"true"`
+	Endpoint string `yaml:"endpoint" flag:"datastore-endpoint" scope:"node" change:"restart" secret:"true"`
 
 	// CAFile is the authority of the external datastore's certificate.
 	CAFile string `yaml:"caFile" flag:"datastore-ca-file" alias:"datastore-cafile" scope:"node" change:"restart"`
@@ -134,28 +134,28 @@ type Datastore struct {
 // Snapshots are the copies of the datastore that kelp makes by itself.
 type Snapshots struct {
 	// Disable leaves out the scheduled snapshots; kelp snapshot save works all the same.
-	Disable bool `yaml:"disable" flag:"snapshot-disable" alias:"etcd-disable-snapshots" scope:"cluster" change:"restart"`
+	Disable bool `yaml:"disable" flag:"snapshot-disable" alias:"etcd-disable-snapshots" scope:"cluster" change:"live"`
 
 	// Schedule is when they are made, as a cron expression in the server's time zone: minute, hour, day of month, month, day of week.
-	Schedule string `yaml:"schedule" flag:"snapshot-schedule" alias:"etcd-snapshot-schedule-cron" scope:"cluster" change:"restart"`
+	Schedule string `yaml:"schedule" flag:"snapshot-schedule" alias:"etcd-snapshot-schedule-cron" scope:"cluster" change:"live"`
 
 	// Jitter is by how much a scheduled snapshot is late at most, at random, so that many clusters do not begin at one moment.
-	Jitter Duration `yaml:"jitter" flag:"snapshot-jitter" scope:"cluster" change:"restart"`
+	Jitter Duration `yaml:"jitter" flag:"snapshot-jitter" scope:"cluster" change:"live"`
 
 	// Retain is how many scheduled snapshots are kept, 0 for all. Those that are pinned, or were asked for, are not counted.
-	Retain int `yaml:"retain" flag:"snapshot-retention" alias:"etcd-snapshot-retention" scope:"cluster" change:"restart"`
+	Retain int `yaml:"retain" flag:"snapshot-retention" alias:"etcd-snapshot-retention" scope:"cluster" change:"live"`
 
 	// MaxAge is how old a scheduled snapshot becomes; the three newest stay.
-	MaxAge Duration `yaml:"maxAge" flag:"snapshot-max-age" scope:"cluster" change:"restart"`
+	MaxAge Duration `yaml:"maxAge" flag:"snapshot-max-age" scope:"cluster" change:"live"`
 
 	// Name is what the names of scheduled snapshots begin with.
-	Name string `yaml:"name" flag:"snapshot-name" alias:"etcd-snapshot-name" scope:"cluster" change:"restart"`
+	Name string `yaml:"name" flag:"snapshot-name" alias:"etcd-snapshot-name" scope:"cluster" change:"live"`
 
 	// Dir is the directory that holds the snapshots; server/snapshots below dataDir when empty.
 	Dir string `yaml:"dir" flag:"snapshot-dir" alias:"etcd-snapshot-dir" scope:"node" change:"restart"`
 
 	// Compress has them compressed with zstd.
-	Compress bool `yaml:"compress" flag:"snapshot-compress" alias:"etcd-snapshot-compress" scope:"cluster" change:"restart"`
+	Compress bool `yaml:"compress" flag:"snapshot-compress" alias:"etcd-snapshot-compress" scope:"cluster" change:"live"`
 
 	// EveryServer has each server make them, and not only the one that leads.
 	EveryServer bool `yaml:"everyServer" flag:"snapshot-every-server" scope:"cluster" change:"restart"`
@@ -197,7 +197,7 @@ type S3 struct {
 // Components says which parts run.
 type Components struct {
 	// Disable names packaged components that are not deployed, and removes what they had deployed: coredns, local-storage, metrics-server, network-policy, runtimes, servicelb.
-	Disable []string `yaml:"disable" flag:"disable" scope:"cluster" change:"restart"`
+	Disable []string `yaml:"disable" flag:"disable" scope:"cluster" change:"live"`
 
 	// DisableAgent leaves out the node part: no kubelet, no containers on this server.
 	DisableAgent bool `yaml:"disableAgent" flag:"disable-agent" scope:"node" change:"restart"`

@@ -34,6 +34,7 @@ type Paths struct {
 	Removed        string // says that the server was removed from its cluster
 	VersionFile    string // the version that wrote this directory last
 	StatusSocket   string // kelp status asks here, root only, 0600
+	Starts         string // how often kelp has started since the machine has booted
 
 	Images             string // image archives that a user drops in
 	ImagesImported     string // which archives have been imported, by digest
@@ -90,6 +91,7 @@ func (c Config) Paths() Paths {
 		Removed:        data("server", "removed"),
 		VersionFile:    data("version.json"),
 		StatusSocket:   run("kelp.sock"),
+		Starts:         run("starts"),
 
 		Images:             data("images"),
 		ImagesImported:     data("agent", "images-imported.json"),

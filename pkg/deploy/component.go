@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,6 +46,10 @@ type Deploy struct {
 	onDisk  map[string]bool  // in this pass
 	wanted  map[string][]Ref // by file, what those that are handled in this pass hold
 	ready   atomic.Pointer[error]
+
+	mu      sync.Mutex    // of what follows
+	live    config.Config // which packaged components there are
+	running bool
 }
 
 // ErrNotApplied is returned by Ready until the first pass is over.
@@ -52,7 +57,35 @@ var ErrNotApplied = errors.New("the manifests have not been applied yet")
 
 // New returns a Deploy that has done nothing yet.
 func New(cfg config.Config, in Inputs) *Deploy {
-	return &Deploy{cfg: cfg, in: in, done: map[string]Addon{}}
+	return &Deploy{cfg: cfg, live: cfg, in: in, done: map[string]Addon{}}
+}
+
+// Apply puts packaged manifests into the directory, or takes them away, as other
+// settings have it; what is deployed follows within seconds. On a server that does
+// not deploy it is for the time when it does.
+func (d *Deploy) Apply(_ context.Context, cfg config.Config) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.live = cfg
+	if !d.running {
+		return nil
+	}
+	return writePackaged(cfg)
+}
+
+// begin puts the packaged manifests into the directory, and has Apply do so from
+// then on.
+func (d *Deploy) begin() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running = true
+	return writePackaged(d.live)
+}
+
+func (d *Deploy) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.running = false
 }
 
 // Ready is nil once every packaged manifest has been applied.
@@ -65,9 +98,10 @@ func (d *Deploy) Ready(context.Context) error {
 
 // Run applies manifests, and again when they change, until ctx ends.
 func (d *Deploy) Run(ctx context.Context) error {
-	if err := writePackaged(d.cfg); err != nil {
+	if err := d.begin(); err != nil {
 		return err
 	}
+	defer d.end()
 	var err error
 	if d.cluster, err = newCluster(d.in.Kubeconfig); err != nil {
 		return err

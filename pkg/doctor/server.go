@@ -33,6 +33,7 @@ type Server struct {
 	url      string // of the API
 	path     string // of the socket
 	snapshot func() supervisor.Snapshot
+	mux      *http.ServeMux
 	http     *http.Server
 	done     chan struct{}
 }
@@ -41,9 +42,9 @@ type Server struct {
 // where this machine reaches the API.
 func NewServer(cfg config.Config, url string, snapshot func() supervisor.Snapshot) *Server {
 	s := &Server{cfg: cfg, url: url, path: cfg.Paths().StatusSocket, snapshot: snapshot, done: make(chan struct{})}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /status", s.status)
-	s.http = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	s.mux = http.NewServeMux()
+	s.mux.HandleFunc("GET /status", s.status)
+	s.http = &http.Server{Handler: s.mux, ReadHeaderTimeout: 5 * time.Second}
 	return s
 }
 

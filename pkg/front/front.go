@@ -102,6 +102,10 @@ func New(opts Options) *Front {
 // the handler does that.
 func (f *Front) Handle(pattern string, handler http.Handler) { f.own.Handle(pattern, handler) }
 
+// API is the API's handler, for paths of kelp's that the API authenticates and
+// authorizes. It waits a little for the API to arrive, as all other paths do.
+func (f *Front) API() http.Handler { return http.HandlerFunc(f.serveAPI) }
+
 // Addr returns the bound address, nil before Run has bound it.
 func (f *Front) Addr() net.Addr {
 	if a := f.address.Load(); a != nil {

@@ -46,10 +46,12 @@ func (s *Server) authenticate(ctx context.Context, r *http.Request, client kuber
 		return who{}, &problem{http.StatusUnauthorized, "no token was given"}
 	}
 	if !s.limits.allow(source(r)) {
+		s.tokens.Add(unknown, tooMany)
 		return who{}, &problem{http.StatusTooManyRequests, "too many tries from this address: wait a little"}
 	}
 	t, err := token.Parse(bearer)
 	if err != nil {
+		s.tokens.Add(unknown, malformed)
 		return who{}, &problem{http.StatusUnauthorized, "the token " + err.Error()}
 	}
 	record, err := s.find(ctx, t, client)
@@ -74,6 +76,7 @@ func (s *Server) find(ctx context.Context, t token.Token, client kubernetes.Inte
 		}
 		switch {
 		case err == nil && (t.Role == "" || t.Role == record.Role):
+			s.tokens.Add(string(record.Role), accepted)
 			return record, nil
 		case err != nil && !isRefusal(err):
 			return token.Record{}, err
@@ -81,6 +84,7 @@ func (s *Server) find(ctx context.Context, t token.Token, client kubernetes.Inte
 			reason = err
 		}
 	}
+	s.tokens.Add(roleOf(t), resultOf(reason))
 	log.G(ctx).WithField("error", reason).WithField("token", strings.Join(ids, ",")).Debug("a token was refused")
 	return token.Record{}, &problem{http.StatusUnauthorized, refusal(reason)}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path"
 	"slices"
 	"strconv"
 	"sync/atomic"
@@ -25,6 +26,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/latest"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
+	"github.com/kelp-project/kelp/pkg/internal/tally"
 	"github.com/kelp-project/kelp/pkg/pki"
 	"github.com/kelp-project/kelp/pkg/token"
 	"github.com/kelp-project/kelp/pkg/version"
@@ -42,12 +44,26 @@ type Server struct {
 	now    func() time.Time
 	grow   func(context.Context) error
 	nodes  atomic.Pointer[corelisters.NodeLister] // nil until they are known
+	shared *latest.Value[map[string][]string]     // the cluster's settings as they are now
+
+	requests *tally.Tally // by their path's last part
+	tokens   *tally.Tally // by their role
 }
 
 // NewServer returns a server that answers as soon as Run has its client. Grow
 // says whether another server can be taken: nil, a BusyError or a RefusalError.
 func NewServer(cfg config.Config, engine *pki.Engine, grow func(context.Context) error) *Server {
-	return &Server{cfg: cfg, engine: engine, client: latest.New[kubernetes.Interface](), limits: newLimits(), now: time.Now, grow: grow}
+	s := &Server{cfg: cfg, engine: engine, client: latest.New[kubernetes.Interface](), limits: newLimits(), now: time.Now, grow: grow}
+	s.requests, s.tokens = newTallies()
+	s.shared = latest.Of(cfg.ClusterWide())
+	return s
+}
+
+// Apply has machines that join told of the cluster's settings in another
+// configuration.
+func (s *Server) Apply(_ context.Context, cfg config.Config) error {
+	s.shared.Set(cfg.ClusterWide())
+	return nil
 }
 
 // Register registers the handlers.
@@ -94,6 +110,7 @@ func (s *Server) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return token.Follow(ctx, s.cfg, client) })
 	group.Go(func() error { return s.release(ctx, client) })
+	group.Go(func() error { return s.settings(ctx, client) })
 	return group.Wait()
 }
 
@@ -132,15 +149,19 @@ func (s *Server) answer(do func(context.Context, request) (any, error)) http.Han
 			entry = entry.WithField("by", by.String())
 			result, err = do(ctx, request{r, client, by})
 		}
-		var refused *problem
+		var no *problem
+		what := path.Base(r.URL.Path)
 		switch {
 		case err == nil:
+			s.requests.Add(what, answered)
 			entry.Info("a machine was answered")
 			write(w, http.StatusOK, result)
-		case errors.As(err, &refused):
-			entry.WithField("error", refused.text).Warn("a machine was refused")
-			write(w, refused.status, map[string]string{"error": refused.text})
+		case errors.As(err, &no):
+			s.requests.Add(what, refused)
+			entry.WithField("error", no.text).Warn("a machine was refused")
+			write(w, no.status, map[string]string{"error": no.text})
 		default:
+			s.requests.Add(what, failed)
 			entry.WithError(err).Error("a machine could not be answered")
 			write(w, http.StatusInternalServerError, map[string]string{"error": "the server has a problem: see its log"})
 		}
@@ -179,7 +200,8 @@ func (s *Server) cluster(ctx context.Context, r request) (any, error) {
 		}
 		authorities[name] = string(text)
 	}
-	return Cluster{Version: version.Version, Settings: s.cfg.ClusterWide(), Servers: servers, Authorities: authorities}, nil
+	shared, _, _ := s.shared.Peek()
+	return Cluster{Version: version.Version, Settings: shared, Servers: servers, Authorities: authorities}, nil
 }
 
 // AddressOf is where other machines reach a server's API, as that is registered:

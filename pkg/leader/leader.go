@@ -187,6 +187,13 @@ func (l *Leader) wake() {
 	l.changed = make(chan struct{})
 }
 
+// Leads says whether this server leads now.
+func (l *Leader) Leads() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lead != nil && l.lead.Err() == nil
+}
+
 // Ready is nil when some server leads.
 func (l *Leader) Ready(context.Context) error {
 	l.mu.Lock()

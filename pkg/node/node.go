@@ -7,8 +7,10 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
+	"github.com/kelp-project/kelp/pkg/internal/toggle"
 	"github.com/kelp-project/kelp/pkg/node/containerd"
 	"github.com/kelp-project/kelp/pkg/node/kubelet"
+	"github.com/kelp-project/kelp/pkg/node/marks"
 	"github.com/kelp-project/kelp/pkg/node/network"
 	"github.com/kelp-project/kelp/pkg/node/policy"
 	"github.com/kelp-project/kelp/pkg/node/proxy"
@@ -20,14 +22,16 @@ import (
 // else, such as a CNI plugin of the user's, gets the rest all the same.
 const first = 2 * time.Second
 
-// Node is the five components, none of them running. Each has Run and Ready.
+// Node is the node part's components, none of them running. Each has Run and Ready.
 type Node struct {
 	Containerd *containerd.Containerd
 	Network    *network.Network
 	Kubelet    *kubelet.Kubelet
 	Proxy      *proxy.Proxy
 	Policy     *policy.Enforcer
-	NFTables   bool // whether nft can be used, which policies need
+	Marks      *marks.Keeper
+	Policies   *toggle.Switch // whether network policies are enforced
+	NFTables   bool           // whether nft can be used, which policies need
 }
 
 // First waits until the node is ready, or has taken too long for being waited
@@ -48,9 +52,21 @@ func New(ctx context.Context, cfg config.Config) (*Node, error) {
 		Kubelet:    kubelet.New(cfg, kubeletInputs(cfg, host)),
 		Proxy:      proxy.New(cfg, proxyInputs(cfg, host)),
 		NFTables:   host.NFTables,
+		Marks:      marks.New(cfg, pki.KubeconfigOf(cfg.Paths(), pki.Network)),
+		Policies:   toggle.New(cfg.NetworkPolicies()),
 	}
 	n.Policy = policy.New(cfg, policy.Inputs{Kubeconfig: pki.KubeconfigOf(cfg.Paths(), pki.Network), Socket: cfg.Paths().NRISocket, First: n.First})
 	return n, nil
+}
+
+// Arguments returns a node of those components alone that take arguments, to look
+// at these and not to run them. Unlike New it may be called while a node runs.
+func Arguments(ctx context.Context, cfg config.Config) (*Node, error) {
+	host, err := Observe(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	return &Node{Kubelet: kubelet.New(cfg, kubeletInputs(cfg, host)), Proxy: proxy.New(cfg, proxyInputs(cfg, host))}, nil
 }
 
 func containerdInputs(host Host) containerd.Inputs {

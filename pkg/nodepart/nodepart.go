@@ -24,11 +24,12 @@ const (
 	containerd = "containerd"
 	network    = "network"
 	proxy      = "proxy"
+	marks      = "node-marks"
 )
 
 // Names are those of the components, for a role that leaves them out.
 func Names() []string {
-	return []string{unpack, containerd, Images, network, Kubelet, proxy, config.NetworkPolicy}
+	return []string{unpack, containerd, Images, network, Kubelet, proxy, marks, config.NetworkPolicy}
 }
 
 // Needs is what the node part needs of its role.
@@ -72,7 +73,9 @@ func Components(cfg config.Config, n *node.Node, needs Needs) []supervisor.Compo
 		{Name: Kubelet, After: append([]string{containerd}, needs.After...), Run: when(n.Kubelet.Run), Ready: n.Kubelet.Ready},
 		{Name: proxy, After: needs.After, Run: later(n.Proxy.Run), Ready: n.Proxy.Ready},
 	}
-	list = append(list, policies(cfg, n, needs))
+	list = append(list,
+		supervisor.Component{Name: marks, After: []string{Kubelet}, Run: n.Marks.Run},
+		policies(cfg, n, needs))
 	if cfg.Network.Backend == config.BackendNone {
 		return append(list, supervisor.Skipped(network, "network.backend is none: bring a CNI plugin"))
 	}
@@ -87,10 +90,12 @@ func policies(cfg config.Config, n *node.Node, needs Needs) supervisor.Component
 		return supervisor.Skipped(config.NetworkPolicy, "network.backend is none: it is for your CNI plugin to enforce them")
 	case !n.NFTables:
 		return supervisor.Skipped(config.NetworkPolicy, "nft cannot be used on this machine: network policies are NOT enforced")
-	case !cfg.NetworkPolicies():
-		return supervisor.Component{Name: config.NetworkPolicy, Once: true, Run: policy.Remove}
 	}
-	return supervisor.Component{Name: config.NetworkPolicy, After: append([]string{containerd}, needs.After...), Run: When(needs.Serving, n.Policy.Run), Ready: n.Policy.Ready}
+	return supervisor.Component{
+		Name: config.NetworkPolicy, After: append([]string{containerd}, needs.After...),
+		Run:   n.Policies.Run(When(needs.Serving, n.Policy.Run), policy.Remove),
+		Ready: n.Policies.Ready(n.Policy.Ready), Tell: n.Policies.Tell("disabled"),
+	}
 }
 
 // WithMemory adds the component that comes after all others, and ends the hurry

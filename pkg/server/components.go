@@ -64,27 +64,33 @@ const (
 	membersName       = "etcd-members"
 	roleName          = "role"
 	accountName       = "account"
+	configurationName = "configuration"
 )
 
 // Components lists what a server runs. The node part is
 // nil where the agent is disabled. Wall is the clock that they go by. Restart ends
-// the process so that it starts anew.
-func Components(cfg config.Config, n *node.Node, wall *clock, restart func()) ([]supervisor.Component, error) {
+// the process so that it starts anew. Beside is what they are, looked at from
+// elsewhere.
+func Components(cfg config.Config, n *node.Node, wall *clock, restart func(), beside *beside) ([]supervisor.Component, error) {
 	paths := cfg.Paths()
 	engine := pki.New(cfg)
 	ds := datastore.New(cfg)
 	serving := latest.New[front.API]()
 	inputs := apiServerInputs(cfg, ds.Endpoint())
 	inputs.Publish = func(a apiserver.API) { serving.Set(front.API(a)) }
-	apiServer := apiserver.New(cfg, inputs)
 	listen := front.New(front.OptionsFor(cfg, paths, serving))
+	inputs.Own = beside.sight.register(listen)
+	apiServer := apiserver.New(cfg, inputs)
 	elected := election(cfg, ds)
 	joins := join.NewServer(cfg, engine, grow(cfg, elected, restart))
 	joins.Register(listen.Handle)
+	beside.addAppliers(nodepart.Appliers(n)...)
+	beside.addApplier(joinName, joins.Apply, clusterLive...)
 	hub := tunnel.NewHub(joins.Certified)
+	beside.sight.own, beside.sight.hub = cfg.Node.Name, hub
 	listen.Handle("GET "+tunnel.Path, hub)
 	egress := tunnel.NewEgress(hub, paths.EgressSocket, joins.NodeOf)
-	between, err := balanced(cfg, ds)
+	between, err := balanced(cfg, ds, beside)
 	if err != nil {
 		return nil, err
 	}
@@ -107,20 +113,24 @@ func Components(cfg config.Config, n *node.Node, wall *clock, restart func()) ([
 	list = append(list, succeeded(cfg, engine))
 	keeper := snapshots.NewKeeper(cfg, pki.KubeconfigOf(paths, pki.Kelp))
 	list = append(list, supervisor.Component{Name: snapshotsName, After: []string{api}, Run: keeper.Show, Tell: keeper.Tell})
+	beside.addApplier(snapshotsName, keeper.Apply, snapshotsLive...)
+	scheduled := schedule(cfg, keeper, beside)
 	if cfg.Snapshots.EveryServer {
-		list = append(list, schedule(cfg, keeper))
+		list = append(list, scheduled)
 	}
 	if cfg.S3.Bucket != "" {
 		list = append(list, supervisor.Component{Name: uploadName, After: []string{api}, Run: keeper.Upload, Ready: keeper.Uploads})
 	}
-	room := space.New(space.Options{Connect: ds.Client, Own: ds.Own(), Disk: filepath.Dir(paths.Etcd)})
+	room := space.New(space.Options{Connect: ds.Client, Own: ds.Own(), Disk: filepath.Dir(paths.Etcd), Members: datastore.Kind(cfg) == config.DatastoreEtcd})
+	beside.watch(cfg, joins, keeper, room, elected)
 	if datastore.Kind(cfg) != config.DatastoreExternal {
 		list = append(list, supervisor.Component{Name: spaceName, After: []string{store}, Run: room.Watch, Ready: room.Ready, Tell: room.Tell})
 	}
 	if datastore.Kind(cfg) == config.DatastoreEtcd {
 		list = append(list, supervisor.Component{Name: regroupName, After: []string{listener}, Run: regroup(cfg, ds, restart)})
 	}
-	list = append(list, once(cfg, ds, elected, keeper, room, keys, apiServer.Serving)...)
+	list = append(list, once(cfg, ds, elected, scheduled, room, keys, apiServer.Serving, beside)...)
+	list = append(list, beside.configuration(cfg, n, restart))
 	if cfg.Components.DisableAgent {
 		for _, name := range append(nodepart.Names(), roleName, accountName, kubeletsName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
@@ -151,11 +161,12 @@ func later(n *node.Node, run func(context.Context) error) func(context.Context) 
 }
 
 // schedule makes snapshots by themselves.
-func schedule(cfg config.Config, keeper *snapshots.Keeper) supervisor.Component {
-	if cfg.Snapshots.Disable {
-		return supervisor.Skipped(scheduleName, "snapshots.disable is set")
+func schedule(cfg config.Config, keeper *snapshots.Keeper, beside *beside) supervisor.Component {
+	on := beside.switched(scheduleName, !cfg.Snapshots.Disable, func(c config.Config) bool { return !c.Snapshots.Disable }, "snapshots.disable")
+	return supervisor.Component{
+		Name: scheduleName, After: []string{api},
+		Run: on.Run(keeper.Run, nil), Ready: on.Ready(keeper.Ready), Tell: on.Tell("disabled"),
 	}
-	return supervisor.Component{Name: scheduleName, After: []string{api}, Run: keeper.Run, Ready: keeper.Ready}
 }
 
 // tunnelled is pods' way to kubelets that are behind tunnels.
@@ -186,10 +197,10 @@ func election(cfg config.Config, ds *datastore.Datastore) *leader.Leader {
 
 // once is what runs on one server of the cluster: everywhere on SQLite, where
 // there is no other, and elsewhere on the one that has the lease.
-func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, keeper *snapshots.Keeper, room *space.Space, keys *encryption.Encryption, serving func(context.Context) error) []supervisor.Component {
-	list := append(control(cfg), nodeIPAM(cfg, serving))
+func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, scheduled supervisor.Component, room *space.Space, keys *encryption.Encryption, serving func(context.Context) error, beside *beside) []supervisor.Component {
+	list := append(control(cfg, beside), nodeIPAM(cfg, serving))
 	if !cfg.Snapshots.EveryServer {
-		list = append(list, schedule(cfg, keeper))
+		list = append(list, scheduled)
 	}
 	if !apiserver.UsersEncryption(cfg) {
 		list = append(list, supervisor.Component{Name: rewritingName, After: []string{api}, Run: keys.Lead})
@@ -223,7 +234,7 @@ func apiServerInputs(cfg config.Config, e datastore.Endpoint) apiserver.Inputs {
 
 // control is what runs beside the API server. What is deployed finds its
 // images: a kubelet that misses one tries to fetch it, and then waits.
-func control(cfg config.Config) []supervisor.Component {
+func control(cfg config.Config, beside *beside) []supervisor.Component {
 	paths := cfg.Paths()
 	cm := controllermanager.New(cfg, controllermanager.Inputs{Paths: paths})
 	sched := scheduler.New(cfg, scheduler.Inputs{Paths: paths})
@@ -233,11 +244,10 @@ func control(cfg config.Config) []supervisor.Component {
 		{Name: schedulerName, After: []string{api}, Run: sched.Run, Ready: sched.Ready},
 		{Name: deployName, After: []string{api, nodepart.Images}, Run: dep.Run, Ready: dep.Ready},
 	}
-	if cfg.Disabled(serviceLB) {
-		return append(list, supervisor.Skipped(serviceLB, "disabled"))
-	}
+	beside.addApplier(deployName, dep.Apply, "components.disable")
 	lb := servicelb.New(cfg, servicelb.Inputs{Kubeconfig: pki.KubeconfigOf(paths, pki.Kelp)})
-	return append(list, supervisor.Component{Name: serviceLB, After: []string{api}, Run: lb.Run, Ready: lb.Ready})
+	on := beside.switched(serviceLB, !cfg.Disabled(serviceLB), func(c config.Config) bool { return !c.Disabled(serviceLB) }, "components.disable")
+	return append(list, supervisor.Component{Name: serviceLB, After: []string{api}, Run: on.Run(lb.Run, nil), Ready: on.Ready(lb.Ready), Tell: on.Tell("disabled")})
 }
 
 // nodeIPAM gives nodes their ranges as soon as the API answers, for the first

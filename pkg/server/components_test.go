@@ -53,7 +53,7 @@ func TestStartOrder(t *testing.T) {
 			t.Parallel()
 			cfg := testConfig(t)
 			change(&cfg)
-			components, err := Components(cfg, &node.Node{NFTables: true}, newClock(), nil)
+			components, err := Components(cfg, &node.Node{NFTables: true}, newClock(), nil, &beside{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -61,7 +61,7 @@ const membersEvery = 10 * time.Second
 // balanced is what stands between a server that has joined others and etcd: its
 // own member answers nothing before it is a voter. A server that began the
 // cluster is one from its first start, and has its own member alone.
-func balanced(cfg config.Config, ds *datastore.Datastore) ([]supervisor.Component, error) {
+func balanced(cfg config.Config, ds *datastore.Datastore, beside *beside) ([]supervisor.Component, error) {
 	if !ds.Balanced() {
 		return nil, nil
 	}
@@ -85,6 +85,7 @@ func balanced(cfg config.Config, ds *datastore.Datastore) ([]supervisor.Componen
 	if err != nil {
 		return nil, err
 	}
+	beside.sources.Balancers = map[string]func() []balancer.State{"etcd": b.States}
 	follow := func(ctx context.Context) error {
 		tick := time.NewTicker(membersEvery)
 		defer tick.Stop()

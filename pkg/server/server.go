@@ -13,6 +13,8 @@ import (
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/datastore"
 	"github.com/kelp-project/kelp/pkg/doctor"
+	"github.com/kelp-project/kelp/pkg/live"
+	"github.com/kelp-project/kelp/pkg/metrics"
 	"github.com/kelp-project/kelp/pkg/node"
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/pki"
@@ -26,9 +28,10 @@ import (
 // startMemory is what a server holds, in bytes, soon after its start.
 const startMemory = 224 << 20
 
-// Run runs a server until ctx ends or a component fails for good.
-func Run(ctx context.Context, cfg config.Config, r Recovery) error {
-	again, err := run(ctx, cfg, r)
+// Run runs a server until ctx ends or a component fails for good. The source is
+// where the configuration came from.
+func Run(ctx context.Context, cfg config.Config, source live.Source, r Recovery) error {
+	again, err := run(ctx, cfg, source, r)
 	if err == nil && again {
 		return process.Reexec()
 	}
@@ -36,7 +39,7 @@ func Run(ctx context.Context, cfg config.Config, r Recovery) error {
 }
 
 // run is Run, but says whether the process is to start anew.
-func run(ctx context.Context, cfg config.Config, r Recovery) (again bool, err error) {
+func run(ctx context.Context, cfg config.Config, source live.Source, r Recovery) (again bool, err error) {
 	part, report, err := prepare(ctx, cfg)
 	if err != nil {
 		return false, err
@@ -63,11 +66,11 @@ func run(ctx context.Context, cfg config.Config, r Recovery) (again bool, err er
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	var restart atomic.Bool
-	wall := newClock()
+	wall, more := newClock(), &beside{source: source}
 	components, err := Components(cfg, part, wall, func() {
 		restart.Store(true)
 		stop()
-	})
+	}, more)
 	if err != nil {
 		return false, err
 	}
@@ -76,6 +79,11 @@ func run(ctx context.Context, cfg config.Config, r Recovery) (again bool, err er
 		return false, err
 	}
 	status := doctor.NewServer(cfg, pki.ServerURL(cfg), s.Snapshot)
+	more.follower.Register(status.Handle)
+	if more.sources.Starts, err = metrics.CountStart(cfg.Paths().Starts); err != nil {
+		log.G(ctx).WithError(err).Warn("the metrics begin with this start")
+	}
+	status.Handle("/", more.sight.open(s.Snapshot, more.sources))
 	if err := status.Listen(ctx); err != nil {
 		return false, err
 	}

@@ -9,15 +9,14 @@ import (
 	"time"
 
 	"github.com/containerd/log"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/robfig/cron/v3"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
-	"k8s.io/component-base/metrics/legacyregistry"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/latest"
 )
 
 const (
@@ -31,16 +30,17 @@ const (
 
 // Keeper makes the scheduled snapshots, and shows those that are there.
 type Keeper struct {
-	cfg        config.Config
+	live       *latest.Value[config.Config]
 	kubeconfig string
 	dir        Dir
 	now        func() time.Time
-	save       func(context.Context, Request) (Entry, error)
+	save       func(context.Context, config.Config, Request) (Entry, error)
 
 	mu      sync.Mutex
 	failed  error // of the last scheduled snapshot
 	newest  Entry // the newest good one of this server
 	cluster *cluster
+	counts  Counts
 
 	notCopied error // of the last copy to the object store
 }
@@ -48,10 +48,19 @@ type Keeper struct {
 // NewKeeper returns a keeper that has looked at nothing yet. The kubeconfig is
 // kelp's own.
 func NewKeeper(cfg config.Config, kubeconfig string) *Keeper {
-	return &Keeper{
-		cfg: cfg, kubeconfig: kubeconfig, dir: Dir(cfg.SnapshotDir()), now: time.Now,
-		save: func(ctx context.Context, r Request) (Entry, error) { return Save(ctx, cfg, r) },
-	}
+	return &Keeper{live: latest.Of(cfg), kubeconfig: kubeconfig, dir: Dir(cfg.SnapshotDir()), now: time.Now, save: Save}
+}
+
+// Apply has the keeper go by other settings from now on. The directory stays.
+func (k *Keeper) Apply(_ context.Context, cfg config.Config) error {
+	k.live.Set(cfg)
+	return nil
+}
+
+// cfg is what the keeper goes by now.
+func (k *Keeper) cfg() config.Config {
+	cfg, _, _ := k.live.Peek()
+	return cfg
 }
 
 // Show deletes what is surplus in this server's directory, and keeps the objects
@@ -61,10 +70,10 @@ func (k *Keeper) Show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer k.measure()()
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for last := ""; ; {
+		_, _, changed := k.live.Peek()
 		list, err := k.keep(ctx)
 		if err == nil {
 			k.note(list)
@@ -81,14 +90,16 @@ func (k *Keeper) Show(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-changed:
 		}
 	}
 }
 
 // keep deletes what is surplus, and returns what is there.
 func (k *Keeper) keep(ctx context.Context) ([]Entry, error) {
-	r := Retention{Keep: k.cfg.Snapshots.Retain, MaxAge: time.Duration(k.cfg.Snapshots.MaxAge)}
-	gone, err := k.dir.Prune(r, k.cfg.Node.Name, k.now())
+	cfg := k.cfg()
+	r := Retention{Keep: cfg.Snapshots.Retain, MaxAge: time.Duration(cfg.Snapshots.MaxAge)}
+	gone, err := k.dir.Prune(r, cfg.Node.Name, k.now())
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +128,7 @@ func (k *Keeper) connect() (*cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	k.cluster = &cluster{dynamic: dyn, kube: kube, node: k.cfg.Node.Name}
+	k.cluster = &cluster{dynamic: dyn, kube: kube, node: k.cfg().Node.Name}
 	return k.cluster, nil
 }
 
@@ -125,49 +136,11 @@ func (k *Keeper) connect() (*cluster, error) {
 func (k *Keeper) note(list []Entry) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.newest = Entry{}
+	k.newest, k.counts.Good = Entry{}, 0
 	for _, e := range list {
 		if e.Problem == "" {
 			k.newest = e
-		}
-	}
-}
-
-// measure registers the metrics, which the API server serves, and returns what
-// takes them away.
-func (k *Keeper) measure() (remove func()) {
-	gauge := func(name, help string, value func(Entry) float64) prometheus.Collector {
-		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
-			k.mu.Lock()
-			defer k.mu.Unlock()
-			return value(k.newest)
-		})
-	}
-	list := []prometheus.Collector{
-		gauge("kelp_snapshot_newest_timestamp_seconds", "When the newest good snapshot of this server was made, 0 without one.", func(e Entry) float64 {
-			if e.Name == "" {
-				return 0
-			}
-			return float64(e.Created.Unix())
-		}),
-		gauge("kelp_snapshot_newest_age_seconds", "How old the newest good snapshot of this server is, -1 without one.", func(e Entry) float64 {
-			if e.Name == "" {
-				return -1
-			}
-			return k.now().Sub(e.Created).Seconds()
-		}),
-		gauge("kelp_snapshot_newest_size_bytes", "The size of the newest good snapshot of this server.", func(e Entry) float64 { return float64(e.Size) }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kelp_snapshot_failed", Help: "1 when the last scheduled snapshot of this server failed."}, func() float64 {
-			if k.Ready(context.Background()) != nil {
-				return 1
-			}
-			return 0
-		}),
-	}
-	legacyregistry.RawMustRegister(list...)
-	return func() {
-		for _, c := range list {
-			legacyregistry.Registerer().Unregister(c)
+			k.counts.Good++
 		}
 	}
 }
@@ -192,25 +165,35 @@ func (k *Keeper) Ready(context.Context) error {
 // Run makes snapshots as scheduled until ctx ends. One that was due while kelp did
 // not run is made after the start.
 func (k *Keeper) Run(ctx context.Context) error {
-	schedule, err := cron.ParseStandard(k.cfg.Snapshots.Schedule)
-	if err != nil {
-		return fmt.Errorf("read the schedule of snapshots: %w", err)
-	}
 	c, err := k.connect()
 	if err != nil {
 		return err
+	}
+	by := k.cfg().Snapshots.Schedule
+	schedule, err := cron.ParseStandard(by)
+	if err != nil {
+		return fmt.Errorf("read the schedule of snapshots: %w", err)
 	}
 	due := k.first(schedule)
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
+		cfg, _, changed := k.live.Peek()
+		if now := cfg.Snapshots.Schedule; now != by {
+			if schedule, err = cron.ParseStandard(now); err != nil {
+				return fmt.Errorf("read the schedule of snapshots: %w", err)
+			}
+			by, due = now, k.late(schedule.Next(k.now()))
+		}
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-changed:
+			continue
 		case <-tick.C:
 		}
 		// A clock that was set back must not have the next one wait for the old time.
-		if latest := k.late(schedule.Next(k.now())); due.After(latest.Add(time.Duration(k.cfg.Snapshots.Jitter))) {
+		if latest := k.late(schedule.Next(k.now())); due.After(latest.Add(time.Duration(cfg.Snapshots.Jitter))) {
 			due = latest
 		}
 		if k.now().Before(due) {
@@ -250,15 +233,18 @@ func (k *Keeper) first(schedule cron.Schedule) time.Time {
 
 // late is at, and up to the jitter later.
 func (k *Keeper) late(at time.Time) time.Time {
-	return at.Add(rand.N(max(time.Duration(k.cfg.Snapshots.Jitter), 1)))
+	return at.Add(rand.N(max(time.Duration(k.cfg().Snapshots.Jitter), 1)))
 }
 
 // once makes a snapshot, and tells of it.
 func (k *Keeper) once(ctx context.Context, c *cluster) error {
 	limited, cancel := context.WithTimeout(ctx, saveLimit)
 	defer cancel()
-	began := k.now()
-	e, err := k.save(limited, Request{Name: k.cfg.Snapshots.Name, Reason: Scheduled, Dir: k.dir})
+	began, cfg := k.now(), k.cfg()
+	e, err := k.save(limited, cfg, Request{Name: cfg.Snapshots.Name, Reason: Scheduled, Dir: k.dir})
+	if ctx.Err() == nil {
+		k.count(k.now().Sub(began), err)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil

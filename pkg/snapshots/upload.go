@@ -67,6 +67,7 @@ func (k *Keeper) Uploads(context.Context) error {
 
 // upload copies what is not copied yet.
 func (k *Keeper) upload(ctx context.Context, kube func() (kubernetes.Interface, error)) error {
+	cfg := k.cfg()
 	list, err := k.dir.List()
 	if err != nil {
 		return err
@@ -77,7 +78,7 @@ func (k *Keeper) upload(ctx context.Context, kube func() (kubernetes.Interface, 
 			continue
 		}
 		if b == nil {
-			if b, err = OpenBucket(ctx, k.cfg.S3, kube); err != nil {
+			if b, err = OpenBucket(ctx, cfg.S3, kube); err != nil {
 				return err
 			}
 		}
@@ -92,7 +93,7 @@ func (k *Keeper) upload(ctx context.Context, kube func() (kubernetes.Interface, 
 	if b == nil {
 		return nil
 	}
-	return b.Prune(ctx, k.cfg.Snapshots.Name+"-"+k.cfg.Node.Name+"-", k.cfg.S3.Retain)
+	return b.Prune(ctx, cfg.Snapshots.Name+"-"+cfg.Node.Name+"-", cfg.S3.Retain)
 }
 
 // markUploaded notes in the description where the copy is.

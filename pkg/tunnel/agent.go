@@ -38,7 +38,14 @@ type Agent struct {
 	TLS func() (*tls.Config, error)
 	// Allow says whether servers may connect to an address through this node.
 	Allow func(netip.Addr) bool
+	// Own answers what servers ask of kelp on this node, nothing if it is nil.
+	Own http.Handler
+
+	open atomic.Int32 // connections
 }
+
+// Connections are how many servers this node is connected to.
+func (a *Agent) Connections() int { return int(a.open.Load()) }
 
 // Run keeps connections until ctx ends.
 func (a *Agent) Run(ctx context.Context) error {
@@ -86,10 +93,12 @@ func (a *Agent) keep(ctx context.Context, server string) {
 
 // serve opens a connection and answers on it until it ends.
 func (a *Agent) serve(ctx context.Context, server string) error {
-	conn, err := a.open(ctx, server)
+	conn, err := a.dial(ctx, server)
 	if err != nil {
 		return err
 	}
+	a.open.Add(1)
+	defer a.open.Add(-1)
 	once := &onlyConn{conn: conn, ended: make(chan struct{})}
 	s := &http.Server{
 		Handler: http.HandlerFunc(a.connect), Protocols: http2(), HTTP2: pings(), ReadHeaderTimeout: openTimeout,
@@ -131,7 +140,7 @@ func (l *onlyConn) Close() error {
 // Addr is the connection's.
 func (l *onlyConn) Addr() net.Addr { return l.conn.LocalAddr() }
 
-func (a *Agent) open(ctx context.Context, server string) (net.Conn, error) {
+func (a *Agent) dial(ctx context.Context, server string) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	cfg, err := a.TLS()
@@ -167,8 +176,12 @@ func (a *Agent) open(ctx context.Context, server string) (net.Conn, error) {
 	return &bufferedConn{conn, reader}, nil
 }
 
-// connect answers a server's CONNECT.
+// connect answers a server's CONNECT, and what is asked of kelp itself.
 func (a *Agent) connect(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodGet && a.Own != nil {
+		a.Own.ServeHTTP(w, r)
+		return
+	}
 	target, err := netip.ParseAddrPort(r.Host)
 	switch {
 	case r.Method != http.MethodConnect:

@@ -184,6 +184,20 @@ func (h *Hub) dial(ctx context.Context, node, address string) (*stream, error) {
 	return &stream{res.Body, writer, end}, nil
 }
 
+// Get asks the kelp on a node for a path. The body is the caller's to close.
+func (h *Hub) Get(ctx context.Context, node, path, query string) (*http.Response, error) {
+	turned := h.of(node)
+	if turned == nil {
+		return nil, ErrNoTunnel
+	}
+	req := (&http.Request{Method: http.MethodGet, URL: &url.URL{Scheme: "http", Host: node, Path: path, RawQuery: query}, Host: node, Header: http.Header{}}).WithContext(ctx)
+	res, err := turned.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoTunnel, err) // it has just broken
+	}
+	return res, nil
+}
+
 // stream is one connection through a tunnel.
 type stream struct {
 	io.ReadCloser

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,9 @@ type Inputs struct {
 	// Publish is called once, when requests can be served. The API's
 	// Context ends after Run was told to stop.
 	Publish func(API)
+	// Own are paths of kelp's, each with its handler, that the API authenticates
+	// and authorizes like its own. One that ends with a slash is all below it.
+	Own map[string]http.Handler
 }
 
 // APIServer is kube-apiserver in this process.
@@ -95,7 +100,7 @@ func (a *APIServer) Run(ctx context.Context) error {
 		return fmt.Errorf("name informers of kube-apiserver: %w", err)
 	}
 	defer completed.InformerName.Release()
-	server, err = build(completed)
+	server, err = build(completed, a.in.Own)
 	if err != nil {
 		return fmt.Errorf("build kube-apiserver: %w", err)
 	}
@@ -142,7 +147,7 @@ func complete(ctx context.Context, opts *options.ServerRunOptions) (options.Comp
 	return completed, nil
 }
 
-func build(completed options.CompletedOptions) (*aggregator.APIAggregator, error) {
+func build(completed options.CompletedOptions, own map[string]http.Handler) (*aggregator.APIAggregator, error) {
 	cfg, err := app.NewConfig(completed)
 	if err != nil {
 		return nil, err
@@ -155,6 +160,13 @@ func build(completed options.CompletedOptions) (*aggregator.APIAggregator, error
 	server, err := app.CreateServerChain(ready)
 	if err != nil {
 		return nil, err
+	}
+	for path, handler := range own {
+		if strings.HasSuffix(path, "/") {
+			server.GenericAPIServer.Handler.NonGoRestfulMux.HandlePrefix(path, handler)
+		} else {
+			server.GenericAPIServer.Handler.NonGoRestfulMux.Handle(path, handler)
+		}
 	}
 	return server, addFastHooks(server.GenericAPIServer)
 }

@@ -18,6 +18,16 @@ func kelpRoles() []rbacv1.ClusterRole {
 			{APIGroups: []string{""}, Resources: []string{"pods", "namespaces"}, Verbs: []string{"list", "watch"}},
 			{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"list", "watch"}},
 		},
+	}, {
+		// For users to bind to whoever watches over the cluster.
+		ObjectMeta: metav1.ObjectMeta{Name: "kelp:monitoring"},
+		Rules: []rbacv1.PolicyRule{{
+			NonResourceURLs: []string{
+				"/v1-kelp/metrics", "/v1-kelp/healthz", "/v1-kelp/healthz/*", "/v1-kelp/livez", "/v1-kelp/livez/*", "/v1-kelp/readyz", "/v1-kelp/readyz/*",
+				"/v1-kelp/nodes/*",
+			},
+			Verbs: []string{"get"},
+		}},
 	}}
 }
 
@@ -32,5 +42,6 @@ func kelpBindings() []rbacv1.ClusterRoleBinding {
 	return []rbacv1.ClusterRoleBinding{
 		bind("kelp:kubelet-client", "system:kubelet-api-admin", rbacv1.GroupKind, "kelp:kubelet-client"),
 		bind("kelp:network", "kelp:network", rbacv1.UserKind, "system:kelp:network"),
+		bind("kelp:monitoring", "kelp:monitoring", rbacv1.GroupKind, "system:monitoring"),
 	}
 }

@@ -25,22 +25,14 @@ const (
 	diskLeft, diskShare = 1 << 30, 5
 )
 
-// Usage is how much of the datastore and of the disk below it is in use.
-type Usage struct {
-	Size     int64 `json:"size"`            // bytes of the database
-	InUse    int64 `json:"inUse,omitempty"` // bytes of it that hold something
-	Quota    int64 `json:"quota,omitempty"` // bytes, 0 where there is none
-	DiskFree int64 `json:"diskFree,omitempty"`
-	DiskSize int64 `json:"diskSize,omitempty"`
-	Alarm    bool  `json:"alarm,omitempty"` // etcd takes no writes any more
-}
-
 // Options are what Space is made from.
 type Options struct {
 	// Connect makes a client of the datastore, or of the member at these URLs.
 	Connect func(urls ...string) (*clientv3.Client, error)
 	// Own is where this server's own database answers.
 	Own string
+	// Members says that the datastore is etcd, whose members can be counted.
+	Members bool
 	// Disk is a directory on the disk that the database is on, empty when it is
 	// on another machine.
 	Disk string
@@ -70,41 +62,6 @@ func (s *Space) Usage() Usage {
 
 // Ready is an error that says what is nearly full.
 func (s *Space) Ready(context.Context) error { return s.Usage().problem() }
-
-func (u Usage) problem() error {
-	switch {
-	case u.Alarm:
-		return fmt.Errorf("the datastore is full (%s of %s) and takes no writes: delete objects; it is tended and goes on by itself when there is room", size(u.Size), size(u.Quota))
-	case u.Quota > 0 && u.Size*100 >= u.Quota*warnAt:
-		return fmt.Errorf("the datastore holds %s, %d %% of its quota of %s, beyond which it takes no writes: find out what fills it", size(u.Size), u.Size*100/u.Quota, size(u.Quota))
-	case u.DiskSize > 0 && u.DiskFree < diskLeft && u.DiskFree*100 < u.DiskSize*diskShare:
-		return fmt.Errorf("the disk below the datastore has %s left: make room before it takes no writes", size(u.DiskFree))
-	}
-	return nil
-}
-
-// Tell says how large the database is.
-func (s *Space) Tell() string {
-	u := s.Usage()
-	text := size(u.Size)
-	if u.InUse > 0 && u.InUse < u.Size {
-		text += fmt.Sprintf(", %d %% of it in use", u.InUse*100/u.Size)
-	}
-	if u.Quota > 0 {
-		text += fmt.Sprintf(", %d %% of the quota of %s", u.Size*100/u.Quota, size(u.Quota))
-	}
-	if u.DiskSize > 0 {
-		text += fmt.Sprintf("; the disk has %s left", size(u.DiskFree))
-	}
-	return text
-}
-
-func size(bytes int64) string {
-	if bytes >= 1e9 {
-		return fmt.Sprintf("%.1f GB", float64(bytes)/1e9)
-	}
-	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
-}
 
 // Watch looks at this server's database and disk until ctx ends.
 func (s *Space) Watch(ctx context.Context) error {
@@ -153,9 +110,14 @@ func (s *Space) look(ctx context.Context, client *clientv3.Client) (Usage, error
 	if err != nil {
 		return Usage{}, fmt.Errorf("ask the datastore for its size: %w", err)
 	}
-	u := Usage{Size: status.DbSize, InUse: status.DbSizeInUse, Quota: status.DbSizeQuota}
+	u := Usage{Size: status.DbSize, InUse: status.DbSizeInUse, Quota: status.DbSizeQuota, HasLeader: s.opts.Members && status.Leader != 0}
 	for _, problem := range status.Errors {
 		u.Alarm = u.Alarm || problem == etcdserverpb.AlarmType_NOSPACE.String() || problem == "etcdserver: mvcc: database space exceeded"
+	}
+	if s.opts.Members {
+		if err := u.count(ctx, client); err != nil {
+			return Usage{}, err
+		}
 	}
 	if s.opts.Disk != "" {
 		var disk unix.Statfs_t

@@ -41,6 +41,30 @@ cluster-cidr: 10.50.0.0/16
 - Component arguments hold commas themselves, so there a comma does not separate: give a YAML list, repeat the flag, or separate by spaces in the variable.
 - *Scope* says whether a value belongs to one node or is the same in all the cluster. *Change* says when a new value takes effect: at once (live), at the next start (restart), or never in a cluster that exists.
 - Secrets are shown as ` + "`(redacted)`" + ` wherever values are printed.
+
+## While kelp runs
+
+A running server or agent follows its file, its drop-ins and, on a machine that has joined, what the cluster says. What is *live* is taken within a second, without a restart.
+What is *restart* is named in ` + "`kelp status`" + `, on the line of ` + "`configuration`" + `, until kelp is started anew. A file that is not valid, or that has another value for what can *never* change, is
+refused as a whole: what runs stays as it is, and ` + "`kelp status`" + ` and the log say what is wrong. What a flag or a variable sets keeps winning over the file.
+
+` + "```" + `
+kelp config diff                 # the file against what runs; status 0: no difference, 3: some, 1: refused
+kelp config diff new.yaml        # what another file would change, and when
+kelp config apply new.yaml       # check it, put it in the file's place, take it; the old one is config.yaml.previous
+kelp config apply --try 5m new.yaml
+kelp config confirm              # within five minutes, or the file becomes what it was
+kelp config edit                 # with $EDITOR; what is refused is opened again
+` + "```" + `
+
+A trial ends also when kelp or the machine is restarted in between: it is noted beside the file. If kelp was started with what is on trial and that needs a restart to go, kelp starts anew by itself.
+What was not confirmed is kept as ` + "`config.yaml.reverted`" + `.
+
+Labels and taints: what the file adds is added to the Node, what it no longer has is removed, and what others have set or taken away stays. Settings of the cluster are those of the server that began
+it, and cannot be set on a machine that has joined: other servers are told of a change at once (by the ConfigMap ` + "`kelp-settings`" + ` in ` + "`kube-system`" + `), and agents within ten minutes.
+
+The settings of the kubelet (` + "`kubelet.configDir`" + `, ` + "`args.kubelet`" + `) need a restart: of a KubeletConfiguration, Kubernetes 1.37 reads nothing again but the files that it names, which are certificates,
+authorities and static pods. Tokens have their lifetimes when they are made (` + "`kelp token create --ttl`" + `); there is no setting for that.
 `
 
 // Reference renders the page docs/configuration.md, with the given help texts.

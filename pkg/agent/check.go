@@ -1,0 +1,20 @@
+package agent
+
+import (
+	"context"
+	"errors"
+
+	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/node"
+)
+
+// check refuses what a component would refuse later.
+func check(ctx context.Context, cfg config.Config) error {
+	n, err := node.Arguments(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	_, kubelet := n.Kubelet.Merged()
+	_, proxy := n.Proxy.Merged()
+	return errors.Join(kubelet, proxy)
+}
