@@ -191,6 +191,9 @@ func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balance
 	if err != nil {
 		return false, err
 	}
+	heart := process.StartHeartbeat()
+	defer heart.Stop()
+	heart.Follow(s.Alive)
 	status := doctor.NewServer(cfg, "https://"+address, s.Snapshot)
 	follower.Register(status.Handle)
 	view.open(ctx, cfg, s.Snapshot, metrics.Sources{

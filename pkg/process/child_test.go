@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -196,16 +197,22 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 }
 
-func TestWatchdogSpeaksWhileAlive(t *testing.T) {
-	next := systemd(t)
+// watched has systemd expect a sign of life every 20 ms.
+func watched(t *testing.T) {
+	t.Helper()
 	t.Setenv("WATCHDOG_USEC", "20000")
 	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
+}
+
+func TestWatchdogSpeaksWhileAlive(t *testing.T) {
+	next := systemd(t)
+	watched(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := 0
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		Watchdog(ctx, func() bool { asked++; return asked > 2 })
+		watchdog(ctx, func() bool { asked++; return asked > 2 })
 	}()
 	if got := next(); got != "WATCHDOG=1" {
 		t.Errorf("got %q", got)
@@ -215,4 +222,17 @@ func TestWatchdogSpeaksWhileAlive(t *testing.T) {
 	if asked < 3 {
 		t.Errorf("spoke after %d questions, though it was not alive", asked)
 	}
+}
+
+func TestHeartbeatFollowsWhoeverKnows(t *testing.T) {
+	next := systemd(t)
+	watched(t)
+	h := StartHeartbeat()
+	if got := next(); got != "WATCHDOG=1" { // nobody to follow yet
+		t.Errorf("got %q", got)
+	}
+	asked := make(chan struct{})
+	h.Follow(sync.OnceValue(func() bool { close(asked); return true }))
+	<-asked
+	h.Stop()
 }

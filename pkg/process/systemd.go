@@ -1,7 +1,6 @@
 package process
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"os"
@@ -45,27 +44,4 @@ func NotifyStatus(line string) { Notify("STATUS=" + line) }
 // that much more time to start: what is waited for may take any time.
 func NotifyWaiting(line string, more time.Duration) {
 	Notify(fmt.Sprintf("STATUS=%s\nEXTEND_TIMEOUT_USEC=%d", line, more.Microseconds()))
-}
-
-// Watchdog tells systemd every so often that the process is alive, for as
-// long as alive says so, until ctx ends. It returns at once where the unit
-// has no WatchdogSec.
-func Watchdog(ctx context.Context, alive func() bool) {
-	limit, err := daemon.SdWatchdogEnabled(false)
-	if err != nil || limit == 0 {
-		return
-	}
-	// Half of the limit is what sd_watchdog_enabled(3) asks for.
-	tick := time.NewTicker(limit / 2)
-	defer tick.Stop()
-	for {
-		if alive() {
-			Notify(daemon.SdNotifyWatchdog)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }

@@ -40,6 +40,8 @@ func Run(ctx context.Context, cfg config.Config, source live.Source, r Recovery)
 
 // run is Run, but says whether the process is to start anew.
 func run(ctx context.Context, cfg config.Config, source live.Source, r Recovery) (again bool, err error) {
+	heart := process.StartHeartbeat()
+	defer heart.Stop()
 	part, report, err := prepare(ctx, cfg)
 	if err != nil {
 		return false, err
@@ -78,6 +80,7 @@ func run(ctx context.Context, cfg config.Config, source live.Source, r Recovery)
 	if err != nil {
 		return false, err
 	}
+	heart.Follow(s.Alive)
 	status := doctor.NewServer(cfg, pki.ServerURL(cfg), s.Snapshot)
 	more.follower.Register(status.Handle)
 	if more.sources.Starts, err = metrics.CountStart(cfg.Paths().Starts); err != nil {

@@ -98,7 +98,9 @@ func (s *Supervisor) probe(ctx context.Context, p *part) {
 func (s *Supervisor) try(ctx context.Context, p *part) error {
 	limited, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
+	s.asking(p, time.Now())
 	err := guard(limited, p.Ready)
+	s.asking(p, time.Time{})
 	if err != nil && ctx.Err() == nil {
 		s.set(p, func(st *Status) { st.LastError = err.Error() })
 	}

@@ -49,6 +49,7 @@ type Supervisor struct {
 type part struct {
 	Component
 	status Status
+	asked  time.Time       // when the probe that runs was called; zero when none does
 	ctx    context.Context // of its Run; not a child of the supervisor's
 	cancel context.CancelFunc
 	ready  chan struct{} // closed at the first ready

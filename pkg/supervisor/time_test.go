@@ -261,3 +261,41 @@ func TestStopLetsGoInReverseAlsoOfADiamond(t *testing.T) {
 		}
 	})
 }
+
+func TestAliveWhileProbesReturn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		hold := make(chan struct{})
+		var stuck atomic.Bool
+		s, stop := begin(t, []Component{
+			{Name: "down", Run: untilDone, Ready: func(context.Context) error { return errors.New("a disk is away") }},
+			{Name: "deaf", Run: untilDone, Ready: func(context.Context) error {
+				if stuck.Load() {
+					<-hold // whatever its context says
+				}
+				return nil
+			}},
+		}, Options{})
+		after(time.Hour)
+		if !s.Alive() {
+			t.Error("a component that is not ready makes the process count as stuck")
+		}
+		stuck.Store(true)
+		after(watchInterval + stuckAfter - time.Second)
+		if !s.Alive() {
+			t.Error("a slow probe makes the process count as stuck")
+		}
+		after(2*time.Second + watchInterval)
+		if s.Alive() {
+			t.Error("nobody sees that a probe does not return")
+		}
+		close(hold)
+		after(time.Second)
+		if !s.Alive() {
+			t.Error("still counts as stuck when the probe has returned")
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
