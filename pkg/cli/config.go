@@ -26,6 +26,7 @@ func configCommand() *cli.Command {
 		Subcommands: append([]*cli.Command{
 			{Name: "show", Usage: "show the effective configuration (what kelp config does, too)", Flags: showFlags(), Action: showConfig},
 			{Name: "validate", Usage: "check a configuration file, and its drop-ins, for this machine", ArgsUsage: "FILE", Action: validateConfig},
+			configWriteCommand(),
 			{Name: "schema", Usage: "print the JSON schema of the configuration file", Action: printSchema},
 		}, changeCommands()...),
 		Action: showConfig,

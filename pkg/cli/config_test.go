@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -146,5 +148,57 @@ func TestConfigSchema(t *testing.T) {
 	}
 	if schema["$schema"] != "https://json-schema.org/draft/2020-12/schema" {
 		t.Errorf("schema is of %v", schema["$schema"])
+	}
+}
+
+// TestConfigWrite writes what is given, in clear, and reads it back.
+func TestConfigWrite(t *testing.T) {
+	t.Setenv("KELP_NODE_LABEL", "a=b,c=d")
+	t.Setenv("KELP_DATASTORE_ENDPOINT", "postgres://kelp:canary-4711@192.0.2.1/kelp")
+	path := filepath.Join(t.TempDir(), "00-install.yaml")
+	if _, err := run(t, "config", "write", "--https-listen-port", "443", "--kubelet-arg", "x=1,2", "--node-ip", "192.0.2.7", path); err != nil {
+		t.Fatal(err)
+	}
+	want := "node:\n  ips:\n    - 192.0.2.7\n  labels:\n    - a=b\n    - c=d\napi:\n  httpsPort: 443\n" +
+		"datastore:\n  endpoint: postgres://kelp:canary-4711@192.0.2.1/kelp\nargs:\n  kubelet:\n    - x=1,2\n"
+	if text, err := os.ReadFile(path); err != nil || string(text) != want {
+		t.Errorf("wrote %q, %v, want %q", text, err, want)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if out, err := run(t, "config", "validate", path); err != nil || !strings.HasPrefix(out, path+": valid") {
+		t.Errorf("%q, %v", out, err)
+	}
+}
+
+// TestConfigWriteRefuses leaves the file alone when something is wrong.
+func TestConfigWriteRefuses(t *testing.T) {
+	t.Parallel()
+	for want, args := range map[string][]string{
+		"--cluster-cidr: \"10.42.0.0\" is not a range": {"--cluster-cidr=10.42.0.0"},
+		"overlaps":        {"--service-cidr=10.42.0.0/24", "--node-ip=192.0.2.7"},
+		"reads no file":   {"--config=/etc/other.yaml"},
+		"unknown flag":    {"--restore=x"},
+		"takes one file,": {"a"},
+	} {
+		path := filepath.Join(t.TempDir(), "new.yaml")
+		if _, err := run(t, append(append([]string{"config", "write"}, args...), path)...); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", args, err, want)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: it was written all the same", args)
+		}
+	}
+}
+
+func TestConfigWriteNothing(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "none.yaml")
+	if _, err := run(t, "config", "write", path); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || len(text) != 0 {
+		t.Errorf("wrote %q, %v", text, err)
 	}
 }

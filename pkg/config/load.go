@@ -26,6 +26,8 @@ type LoadOptions struct {
 	// Instead, if there is one, is read in the place of File, whose drop-ins are
 	// read all the same.
 	Instead *Text
+	// NoFile reads no file at all.
+	NoFile bool
 	// Env is the environment as os.Environ has it.
 	Env []string
 	// Flags are the flags that were given, by name or alias, with their values.
@@ -44,7 +46,10 @@ type Text struct {
 // each with its place. What depends on the machine is left to Complete.
 func Load(opts LoadOptions) (Config, Origins, error) {
 	cfg, origins := Default(), Origins{}
-	errs := []error{loadFiles(opts.File, opts.Instead, &cfg, origins)}
+	var errs []error
+	if !opts.NoFile {
+		errs = append(errs, loadFiles(opts.File, opts.Instead, &cfg, origins))
+	}
 	errs = append(errs, loadEnv(opts.Env, &cfg, origins), loadFlags(opts.Flags, &cfg, origins))
 	return cfg, origins, errors.Join(errs...)
 }

@@ -72,17 +72,9 @@ func (f Field) plainJSON(c Config) any {
 // tree is the configuration as YAML nodes, in the order of the struct.
 func (c Config) tree(origins Origins) *yaml.Node {
 	root := &yaml.Node{Kind: yaml.MappingNode}
-	inner := map[string]*yaml.Node{}
 	for _, f := range fields {
-		at, name := root, f.Path
-		if section, leaf, nested := strings.Cut(f.Path, "."); nested {
-			if inner[section] == nil {
-				inner[section] = &yaml.Node{Kind: yaml.MappingNode}
-				root.Content = append(root.Content, scalar(section, KindString), inner[section])
-			}
-			at, name = inner[section], leaf
-		}
-		key, value := scalar(name, KindString), f.node(c)
+		at, name := section(root, f.Path)
+		key, value := scalar(name, KindString), f.nodeOf(f.Strings(c))
 		if origin, given := origins[f.Path]; given {
 			commented := value
 			if value.Kind == yaml.SequenceNode && len(value.Content) > 0 {
@@ -95,8 +87,21 @@ func (c Config) tree(origins Origins) *yaml.Node {
 	return root
 }
 
-func (f Field) node(c Config) *yaml.Node {
-	texts := f.Strings(c)
+// section is the node that holds the setting at path, made where it is missing,
+// and the setting's name in it. Settings come in the order of the struct, so a
+// section that is there is the last one.
+func section(root *yaml.Node, path string) (at *yaml.Node, name string) {
+	group, leaf, nested := strings.Cut(path, ".")
+	if !nested {
+		return root, path
+	}
+	if n := len(root.Content); n == 0 || root.Content[n-2].Value != group {
+		root.Content = append(root.Content, scalar(group, KindString), &yaml.Node{Kind: yaml.MappingNode})
+	}
+	return root.Content[len(root.Content)-1], leaf
+}
+
+func (f Field) nodeOf(texts []string) *yaml.Node {
 	if !f.List {
 		return scalar(strings.Join(texts, ""), f.Kind)
 	}
