@@ -5,7 +5,6 @@
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/.build
-programs=$build/programs
 modules=$root/scripts/modules
 
 # One build at a time: what one writes, another embeds.
@@ -16,6 +15,22 @@ flock "$lock"
 # goflags are the flags that the whole machine builds with: other ones would
 # compile everything a second time. -tags of a program's own replace these.
 goflags=$(go env GOFLAGS)
+# What is built for another architecture, as GOARCH says, has a place of its own:
+# this machine's programs stay, and the source tree embeds only those.
+arch=$(go env GOARCH)
+foreign=
+[[ $arch == "$(go env GOHOSTARCH)" ]] || foreign=$arch
+build+=${foreign:+/$foreign}
+programs=$build/programs
+
+# embedded PACKAGE prints the directory from which the package embeds its files.
+embedded() {
+	if [[ $foreign ]]; then echo "$build/embedded/$1"; else echo "$root/pkg/$1/embedded"; fi
+}
+
+# here COMMAND… runs a program that is for this machine, whatever is built.
+here() { env --unset=GOARCH --unset=CC --unset=PKG_CONFIG_LIBDIR "$@"; }
+
 toolchain="$(go env GOVERSION GOOS GOARCH CC) $goflags"
 
 # fingerprint FILE-OR-TEXT… prints a hash over the toolchain, what is in the

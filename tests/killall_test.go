@@ -16,7 +16,7 @@ import (
 // nftables and iptables, cgroups and processes.
 const whatIsThere = `
 cut -d' ' -f2,3 /proc/self/mounts | sort
-ip -o link | awk '{print $2}' | sort
+ip -o link | awk '{sub(/@.*/, "", $2); print $2}' | sort
 nft list ruleset | grep -E '^table' | sort
 find /sys/fs/cgroup -type d \( -name 'kube*' -o -name 'cri-*' \) -prune | sort
 ps -eo comm= | grep -vE '^(ps|sort|sh|grep|awk|cut|find|systemd.*|\(sd-.*|dbus-daemon|kworker.*)$' | sort

@@ -178,7 +178,7 @@ func TestVirtualMachineWithCgroupV2(t *testing.T) {
 		Memory: 3072,
 		Files:  map[string]string{hosts.KelpPath: binary, "/var/lib/kelp/images/web.tar": archive},
 		Texts: map[string]string{
-			"/etc/systemd/system/kelp.service":  strings.NewReplacer("TimeoutStartSec=180", "TimeoutStartSec=600", "Restart=no", "Restart=on-failure").Replace(hosts.Unit("server")),
+			"/etc/systemd/system/kelp.service":  strings.NewReplacer("TimeoutStartSec=5min", "TimeoutStartSec=10min", "WatchdogSec=2min", "WatchdogSec=20min", "Restart=no", "Restart=on-failure").Replace(hosts.Unit("server")),
 			"/etc/systemd/system/smoke.service": vmUnit,
 			"/root/smoke":                       vmScript,
 			"/root/pods.yaml":                   vmPods,

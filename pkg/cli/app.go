@@ -37,7 +37,7 @@ func App() *cli.App {
 			group("Cluster", serverCommand(), agentCommand(), tokenCommand(), certificateCommand(), secretsEncryptCommand(), snapshotCommand(), etcdCommand()),
 			group("Insight", statusCommand(), doctorCommand(), checkCommand(), configCommand(), argsCommand()),
 			group("Tools", kubectlCommand(), ctrCommand(), crictlCommand()),
-			group("Shell", completionCommand(), completeCommand()),
+			group("Shell", completionCommand(), completeCommand(), packagingCommand()),
 		),
 		Action: root,
 

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -160,7 +161,7 @@ func TestReexecKeepsTheProcess(t *testing.T) {
 	}
 }
 
-// systemd is a socket as systemd listens on.
+// systemd is a socket as systemd listens on. It expects a sign of life every 20 ms.
 func systemd(t *testing.T) func() string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "notify")
@@ -170,10 +171,12 @@ func systemd(t *testing.T) func() string {
 	}
 	t.Cleanup(func() { _ = conn.Close() })
 	t.Setenv("NOTIFY_SOCKET", path)
+	t.Setenv("WATCHDOG_USEC", "20000")
+	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
 	if err := takeNotifySocket(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { notifySocket = "" })
+	t.Cleanup(func() { notifySocket, watchdogLimit = "", 0 })
 	return func() string {
 		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
 		b := make([]byte, 4096)
@@ -187,8 +190,13 @@ func systemd(t *testing.T) func() string {
 
 func TestSystemdIsTold(t *testing.T) {
 	next := systemd(t)
-	if left, ok := os.LookupEnv("NOTIFY_SOCKET"); ok {
-		t.Errorf("upstream still finds systemd at %q", left)
+	for _, name := range []string{"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"} {
+		if left, ok := os.LookupEnv(name); ok {
+			t.Errorf("upstream still finds systemd: %s is %q", name, left)
+		}
+		if !slices.ContainsFunc(notifyEnvironment(), func(v string) bool { return strings.HasPrefix(v, name+"=") }) {
+			t.Errorf("the process that this one becomes does not get %s", name)
+		}
 	}
 	NotifyStatus("waiting for datastore (12 s)")
 	NotifyReady()
@@ -197,16 +205,8 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 }
 
-// watched has systemd expect a sign of life every 20 ms.
-func watched(t *testing.T) {
-	t.Helper()
-	t.Setenv("WATCHDOG_USEC", "20000")
-	t.Setenv("WATCHDOG_PID", fmt.Sprint(os.Getpid()))
-}
-
 func TestWatchdogSpeaksWhileAlive(t *testing.T) {
 	next := systemd(t)
-	watched(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := 0
 	done := make(chan struct{})
@@ -226,7 +226,6 @@ func TestWatchdogSpeaksWhileAlive(t *testing.T) {
 
 func TestHeartbeatFollowsWhoeverKnows(t *testing.T) {
 	next := systemd(t)
-	watched(t)
 	h := StartHeartbeat()
 	if got := next(); got != "WATCHDOG=1" { // nobody to follow yet
 		t.Errorf("got %q", got)

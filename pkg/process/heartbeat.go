@@ -41,12 +41,11 @@ func (h *Heartbeat) Stop() {
 // watchdog tells systemd that the process is alive, for as long as alive says
 // so, until ctx ends. It returns at once where the unit has no WatchdogSec.
 func watchdog(ctx context.Context, alive func() bool) {
-	limit, err := daemon.SdWatchdogEnabled(false)
-	if err != nil || limit == 0 {
+	if watchdogLimit == 0 {
 		return
 	}
 	// A third: sd_watchdog_enabled(3) asks for a half, and one may be late.
-	tick := time.NewTicker(limit / 3)
+	tick := time.NewTicker(watchdogLimit / 3)
 	defer tick.Stop()
 	for {
 		if alive() {

@@ -92,11 +92,7 @@ func Reexec() error {
 	if err != nil {
 		return fmt.Errorf("find kelp's own program: %w", err)
 	}
-	env := os.Environ()
-	if notifySocket != "" {
-		env = append(env, "NOTIFY_SOCKET="+notifySocket)
-	}
-	if err := syscall.Exec(path, os.Args, env); err != nil {
+	if err := syscall.Exec(path, os.Args, append(os.Environ(), notifyEnvironment()...)); err != nil {
 		return fmt.Errorf("execute %s again: %w", path, err)
 	}
 	return nil

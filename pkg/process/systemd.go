@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -9,15 +10,35 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 )
 
-// notifySocket is where systemd listens, "" if nobody does.
-var notifySocket string
+// notifySocket is where systemd listens, "" if nobody does; watchdogLimit is how
+// often it wants to hear that the process is alive, 0 if it does not.
+var (
+	notifySocket  string
+	watchdogLimit time.Duration
+)
 
-// takeNotifySocket keeps the address of systemd's socket to ourselves. The
-// API server and the kubelet would tell systemd that they are ready, and
-// systemd would take it for all of kelp; and no child has any business there.
+// takeNotifySocket keeps the address of systemd's socket, and its watchdog, to
+// ourselves. The API server and the kubelet would tell systemd that they are
+// ready and alive, and systemd would take it for all of kelp; and no child has
+// any business there.
 func takeNotifySocket() error {
 	notifySocket = os.Getenv("NOTIFY_SOCKET")
-	return os.Unsetenv("NOTIFY_SOCKET")
+	var err error
+	watchdogLimit, err = daemon.SdWatchdogEnabled(true)
+	return errors.Join(err, os.Unsetenv("NOTIFY_SOCKET"))
+}
+
+// notifyEnvironment is what takeNotifySocket has taken, for this process when it
+// executes itself anew.
+func notifyEnvironment() []string {
+	var env []string
+	if notifySocket != "" {
+		env = append(env, "NOTIFY_SOCKET="+notifySocket)
+	}
+	if watchdogLimit > 0 {
+		env = append(env, fmt.Sprintf("WATCHDOG_USEC=%d", watchdogLimit.Microseconds()), fmt.Sprintf("WATCHDOG_PID=%d", os.Getpid()))
+	}
+	return env
 }
 
 // Notify tells systemd something, if systemd started this process. That it

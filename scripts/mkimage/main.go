@@ -1,7 +1,7 @@
 // Mkimage makes one container image from files and writes it as package
 // images embeds it: OUTPUT.tar, and OUTPUT.json with its reference and digest.
 //
-//	mkimage -out FILE -ref REFERENCE [-user UID:GID] [-base]
+//	mkimage -out FILE -ref REFERENCE [-arch ARCHITECTURE] [-user UID:GID] [-base]
 //	  [-file FILE:PATH]… [-link PATH:TARGET]… [-cmd] PROGRAM [ARGUMENT…]
 package main
 
@@ -32,6 +32,7 @@ func run(args []string) error {
 	set := flag.NewFlagSet("mkimage", flag.ContinueOnError)
 	out := set.String("out", "", "where to write, without an extension")
 	set.StringVar(&img.Ref, "ref", "", "the image's full reference")
+	set.StringVar(&img.Arch, "arch", "", "the architecture of its programs, if it is not this machine's")
 	set.StringVar(&img.User, "user", "", "the numeric uid:gid that its process runs as")
 	cmd := set.Bool("cmd", false, "the program is only the default, not the entry point")
 	set.BoolFunc("base", "add users, /tmp and certificate authorities", func(string) error {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/kelp-project/kelp/packaging"
 )
 
 // KelpPath is where hosts have the binary under test.
@@ -16,25 +18,16 @@ const KelpPath = "/usr/local/bin/kelp"
 // Unit is how kelp runs on a test host, with the command server or agent: as
 // packaged, but it is not restarted when it fails, as a test wants to see that.
 func Unit(command string) string {
-	return `[Unit]
-Description=kelp
-[Service]
-Type=notify
-NotifyAccess=all
-Delegate=yes
-KillMode=process
-ExecStart=` + KelpPath + " " + command + `
-LimitNOFILE=1048576
-LimitNPROC=infinity
-LimitCORE=infinity
-TasksMax=infinity
-OOMScoreAdjust=-500
-TimeoutStartSec=180
-TimeoutStopSec=30
-Restart=no
-[Install]
-WantedBy=multi-user.target
-`
+	name := "kelp.service"
+	if command == "agent" {
+		name = "kelp-agent.service"
+	}
+	text, err := packaging.FS.ReadFile(name)
+	if err != nil {
+		panic(err) // impossible: the file is in this binary
+	}
+	// Its name is kelp.service in either role.
+	return strings.NewReplacer("Restart=always", "Restart=no", "Conflicts=", "#Conflicts=").Replace(string(text))
 }
 
 // Binary returns the path of the binary under test: $KELP_BIN, or bin/kelp at

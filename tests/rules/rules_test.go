@@ -13,7 +13,7 @@ import (
 
 // ranks are the packages by rank: one may import lower ranks only.
 var ranks = [][]string{
-	{"pkg/config", "pkg/supervisor", "pkg/tunnel", "pkg/args", "pkg/balancer", "pkg/leader", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests"},
+	{"pkg/config", "pkg/supervisor", "pkg/tunnel", "pkg/args", "pkg/balancer", "pkg/leader", "pkg/payload", "pkg/process", "pkg/version", "pkg/internal", "manifests", "packaging"},
 	{"pkg/pki", "pkg/images", "pkg/live"},
 	{"pkg/token", "pkg/epoch", "pkg/metrics"},
 	{"pkg/join", "pkg/datastore", "pkg/encryption", "pkg/authorities", "pkg/control", "pkg/front", "pkg/node", "pkg/deploy", "pkg/servicelb"},

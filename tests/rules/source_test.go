@@ -49,7 +49,7 @@ func (s source) at(p token.Pos) string {
 func sources(t *testing.T) []source {
 	t.Helper()
 	var all []source
-	for _, top := range []string{"cmd", "pkg", "manifests", "scripts", "tests"} {
+	for _, top := range []string{"cmd", "pkg", "manifests", "packaging", "scripts", "tests"} {
 		err := filepath.WalkDir(filepath.Join(root, top), func(path string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.Contains(path, "/testdata/") || strings.Contains(path, "scripts/modules/") {
 				return err

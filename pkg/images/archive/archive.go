@@ -3,6 +3,7 @@ package archive
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	_ "crypto/sha256" // go-digest uses it without importing it
 	"encoding/json"
 	"fmt"
@@ -27,6 +28,7 @@ type Image struct {
 	Entrypoint []string
 	Cmd        []string
 	Env        []string
+	Arch       string // as Go names it; this machine's when empty
 	Files      []File
 }
 
@@ -50,7 +52,7 @@ func Write(w io.Writer, img Image) (string, error) {
 		return "", err
 	}
 	top := manifest.desc
-	top.Platform = &ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH}
+	top.Platform = &ocispec.Platform{OS: "linux", Architecture: cmp.Or(img.Arch, runtime.GOARCH)}
 	top.Annotations = map[string]string{nameAnnotation: img.Ref, ocispec.AnnotationRefName: img.Ref}
 	index, err := newBlob(ocispec.MediaTypeImageIndex, ocispec.Index{
 		Versioned: specs.Versioned{SchemaVersion: 2},
@@ -78,7 +80,7 @@ func (img Image) config(diffID digest.Digest) ocispec.Image {
 	}
 	return ocispec.Image{
 		Created:  &epoch,
-		Platform: ocispec.Platform{OS: "linux", Architecture: runtime.GOARCH},
+		Platform: ocispec.Platform{OS: "linux", Architecture: cmp.Or(img.Arch, runtime.GOARCH)},
 		Config:   ocispec.ImageConfig{User: img.User, Env: env, Entrypoint: img.Entrypoint, Cmd: img.Cmd, WorkingDir: "/"},
 		RootFS:   ocispec.RootFS{Type: "layers", DiffIDs: []digest.Digest{diffID}},
 		History:  []ocispec.History{{Created: &epoch, CreatedBy: "kelp"}},

@@ -73,6 +73,9 @@ stop_kelp() {
 			systemctl stop "$unit" 2>/dev/null || true
 		done
 	fi
+	for name in kelp kelp-agent; do
+		if [ -e "/etc/init.d/$name" ]; then rc-service --quiet "$name" stop 2>/dev/null || true; fi
+	done
 	pids=$(supervisors)
 	[ -n "$pids" ] || return 0
 	# shellcheck disable=SC2086 # a list of numbers
@@ -92,6 +95,21 @@ stop_pods() {
 	# shellcheck disable=SC2086
 	kill -KILL $pids 2>/dev/null || true
 	gone shims 10 || say "a container's shim does not end"
+}
+
+# runtime_state: what runc and the shims note in directories that they share with
+# those of every other containerd: the state of kelp's containers, and sockets
+# that nobody listens on any more.
+runtime_state() {
+	shared=/run/containerd
+	[ -d "$shared" ] || return 0
+	for state in "$shared"/runc/k8s.io/*/state.json; do
+		if [ -f "$state" ] && grep -qF "\"$run/" "$state"; then rm -rf "${state%/*}"; fi
+	done
+	for file in "$shared"/s/*; do
+		if [ -S "$file" ] && ! grep -q " $file$" /proc/net/unix; then rm -f "$file"; fi
+	done
+	find "$shared" -xdev -depth -type d -empty -delete 2>/dev/null || true # mount points stay
 }
 
 # mounts: what is mounted below kelp's directories, the deepest first.
@@ -168,9 +186,10 @@ cgroups() {
 stop_kelp
 stop_pods
 unmount
+runtime_state
 interfaces
 nft_rules
 iptables_rules
 empty_tables
 cgroups
-rm -rf --one-file-system "$run"
+[ ! -d "$run" ] || find "$run" -xdev -delete
