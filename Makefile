@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := build
-.PHONY: deps build run test test-unit test-e2e test-vm demo-ha bench lint generate golden clean help
+.PHONY: deps build dist run test test-unit test-e2e test-vm demo-ha bench lint generate golden clean help
 
 # One set of flags for everything that is compiled here, so that all of it
 # shares one build cache. No package resolves names or users through libc, and
@@ -27,7 +27,7 @@ run: build ## start a cluster on this machine and say how to use it
 test: lint test-unit test-e2e test-vm ## everything that CI runs
 
 test-unit: ## tests beside the code: no root, no network
-	go test ./cmd/... ./pkg/... ./scripts/... ./tests/bench/...
+	go test ./cmd/... ./packaging/... ./pkg/... ./scripts/... ./tests/bench/...
 
 test-e2e: build ## scenarios on booted test hosts, as root; one of them: E2E=name
 	go test -tags=$(TAGS),e2e -count=1 -p 1 -timeout=45m -run='$(E2E)' ./tests ./tests/hosts
@@ -37,6 +37,9 @@ test-vm: build ## the smoke test in an emulated virtual machine with cgroup v2
 
 demo-ha: build ## three servers and an agent on test hosts: what they say of themselves
 	@go run ./tests/demo
+
+dist: build ## make dist/, which an address serves for install.sh, with packages; ARCHS, DIST_URL: see scripts/dist
+	@scripts/dist
 
 bench: build ## measure kelp beside the same components as separate processes
 	go run ./tests/bench
