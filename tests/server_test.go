@@ -70,14 +70,7 @@ func ownHost(t *testing.T, spec hosts.Spec, command, config string) *server {
 	t.Helper()
 	s, err := bootAs(t.Context(), spec, command, config)
 	if s != nil {
-		t.Cleanup(func() {
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
-			defer cancel()
-			if err := s.Stop(ctx); err != nil {
-				t.Error(err)
-			}
-		})
-		s.dumpOnFailure(t)
+		s.stopAfter(t)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +79,18 @@ func ownHost(t *testing.T, spec hosts.Spec, command, config string) *server {
 		t.Fatal(err)
 	}
 	return s
+}
+
+// stopAfter ends the host with the test, and tells of it where that has failed.
+func (s *server) stopAfter(t *testing.T) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		defer cancel()
+		if err := s.Stop(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	s.dumpOnFailure(t)
 }
 
 func (s *server) dumpOnFailure(t *testing.T) {
