@@ -265,7 +265,8 @@ stage_settings() {
 
 # check_host looks for what would keep kelp from running here.
 check_host() {
-	if [ "$role" = agent ] || runs; then return; fi
+	if runs; then return; fi
+	if [ "$role" = agent ]; then set -- --agent "$@"; fi
 	if [ -f "$(next $token_file)" ]; then KELP_TOKEN_FILE=$(next $token_file); fi
 	"$kelp" check "$@" >"$work/check" 2>&1 || {
 		cat "$work/check" >&2

@@ -48,6 +48,8 @@ func Run(ctx context.Context, loaded config.Config, source live.Source) error {
 
 // run is Run, but says whether the process is to start anew.
 func run(ctx context.Context, loaded config.Config, source live.Source) (again bool, err error) {
+	heart := process.StartHeartbeat()
+	defer heart.Stop()
 	report, err := preflight.Run(loaded, preflight.Agent)
 	if err != nil {
 		return false, err
@@ -91,7 +93,7 @@ func run(ctx context.Context, loaded config.Config, source live.Source) (again b
 		return false, err
 	}
 	source.Origins = source.Origins.WithMachine(loaded, cfg)
-	return supervise(ctx, cfg, n, lb, member, source)
+	return supervise(ctx, cfg, n, lb, member, source, heart.Follow)
 }
 
 // orStopped is nil when the wait for a server was ended by a stop.
@@ -166,7 +168,8 @@ func well(ctx context.Context, server string) error {
 }
 
 // supervise runs the components until ctx ends, or until kelp is to start anew.
-func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, source live.Source) (again bool, err error) {
+// Alive is told who knows whether they get round.
+func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, source live.Source, alive func(func() bool)) (again bool, err error) {
 	inner, stop := context.WithCancel(ctx)
 	defer stop()
 	var restart atomic.Bool
@@ -191,9 +194,7 @@ func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balance
 	if err != nil {
 		return false, err
 	}
-	heart := process.StartHeartbeat()
-	defer heart.Stop()
-	heart.Follow(s.Alive)
+	alive(s.Alive)
 	status := doctor.NewServer(cfg, "https://"+address, s.Snapshot)
 	follower.Register(status.Handle)
 	view.open(ctx, cfg, s.Snapshot, metrics.Sources{
