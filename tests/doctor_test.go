@@ -202,7 +202,7 @@ func TestDoctorWithoutKelp(t *testing.T) {
 	}
 	s.run(t, "cd "+dataDir+"/server/tls; openssl x509 -x509toreq -in scheduler.crt -signkey scheduler.key 2>/dev/null | openssl x509 -req -CA client-ca.crt -CAkey client-ca.key -days 10 -out scheduler.short 2>/dev/null; chmod 600 scheduler.short; mv scheduler.short scheduler.crt")
 	s.awaitDiagnosis(t, soon, "warning", "certificates: scheduler ends in 9 days", "it does not run", "kelp certificate rotate scheduler")
-	s.run(t, "systemd-run -q --unit=taker socat TCP-LISTEN:6443,fork /dev/null; until ss -ltnH | grep -q :6443; do :; done")
+	s.run(t, "systemd-run -q --unit=taker socat TCP-LISTEN:6443,fork,reuseaddr /dev/null; until ss -ltnH | grep -q :6443; do :; done") // without reuseaddr kelp could not have it back for a minute
 	if r, err := s.Exec(t.Context(), "", "systemctl", "start", "kelp"); err != nil || r.Code == 0 {
 		t.Errorf("kelp starts with its port taken: %v", err)
 	}
