@@ -187,6 +187,7 @@ func TestDoctorMissesTheRoleOfTheControllerManager(t *testing.T) {
 // a certificate that has not long to live.
 func TestDoctorWithoutKelp(t *testing.T) {
 	s := cluster(t)
+	s.awaitDeployments(t, "kube-system", 1, ready) // CoreDNS has a log
 	s.stopKelp(t)
 	defer s.run(t, "systemctl start kelp")
 	s.awaitDiagnosis(t, soon, "problem", "kelp: it does not run", "systemctl start kelp")
