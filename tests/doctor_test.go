@@ -233,7 +233,7 @@ spec:
   terminationGracePeriodSeconds: 1
   containers:
   - name: c
-    image: kelp.local/busybox:1.35.0
+    image: ` + webImage + `
     imagePullPolicy: Never
     command: [sh, -c, 'echo "this is noisy: $PASSWORD"; sleep 1000']
     env:
