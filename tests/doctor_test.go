@@ -277,7 +277,7 @@ func TestBundleHasNoSecrets(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]string{
-		"report.txt": "problem", "status.json": `"apiserver"`, "config.yaml": "clusterCIDRs", "args/kube-apiserver.txt": "authorization", "objects/pods.json": `"name": "coredns`,
+		"report.txt": "good", "status.json": `"apiserver"`, "config.yaml": "clusterCIDRs", "args/kube-apiserver.txt": "authorization", "objects/pods.json": `"name": "coredns`,
 		"objects/nodes.json": s.node(t).Name, "objects/leases.json": "[", "objects/addons.json": "coredns.yaml", "certificates.json": `"notAfter"`, "machine/disk.txt": "Use%",
 		"machine/nft.txt": "table", "machine/routes.txt": "default", "machine/containers.txt": "coredns", "machine/journal.txt": "kelp starts",
 		"logs/kube-system/noisy/c.log": "this is noisy: (redacted)", "machine/proc-self-mountinfo": "overlay",
