@@ -14,7 +14,7 @@ import (
 // they depend on: a small Debian with systemd and what kelp needs.
 var wanted = []string{
 	"systemd", "systemd-sysv", "dbus", "nftables", "iptables", "kmod", "iproute2", "mount", "util-linux", "coreutils", "bash", "dash",
-	"base-files", "base-passwd", "grep", "sed", "findutils", "tar", "gzip", "procps", "libc-bin", "login", "passwd", "conntrack", "busybox-static", "wireguard-tools",
+	"base-files", "base-passwd", "grep", "sed", "findutils", "tar", "gzip", "procps", "libc-bin", "login", "passwd", "conntrack", "busybox-static",
 }
 
 // fill makes the disk's files under root.
