@@ -31,7 +31,7 @@ test-unit: ## tests beside the code: no root, no network
 	go test -vet=off ./cmd/... ./packaging/... ./pkg/... ./scripts/... ./tests/bench/...
 
 test-e2e: build ## scenarios on booted test hosts, as root; one of them: E2E=name
-	go test -tags=$(TAGS),e2e -vet=off -count=1 -p 1 -timeout=45m -run='$(E2E)' ./tests ./tests/hosts
+	go test -tags=$(TAGS),e2e -vet=off -count=1 -p 1 -timeout=70m -run='$(E2E)' ./tests ./tests/hosts
 
 test-vm: build ## the smoke test in an emulated virtual machine with cgroup v2
 	go test -tags=$(TAGS),vm -vet=off -count=1 -timeout=25m -run=VirtualMachine ./tests

@@ -21,7 +21,8 @@
 #	INSTALL_KELP_TIMEOUT      how many seconds it may take to be ready, 300
 #
 # Until the new files are all there and checked, nothing is changed; what goes
-# wrong before the start leaves the machine as it was.
+# wrong before the start leaves the machine as it was. A kelp that runs is taken
+# to another version by kelp upgrade, which goes back when that does not come up.
 set -eu
 umask 022
 
@@ -245,11 +246,11 @@ stage_settings() {
 	if [ -n "${KELP_TOKEN:-}" ]; then
 		printf '%s\n' "$KELP_TOKEN" >"$work/token"
 		stage "$work/token" $token_file 600
-	fi
-	if [ -n "${KELP_TOKEN:-}" ] || [ -z "${KELP_TOKEN_FILE:-}" ] && [ -f $token_file ]; then
+		KELP_TOKEN_FILE=$token_file # which is not in place yet
+	elif [ -z "${KELP_TOKEN_FILE:-}" ] && [ -f $token_file ]; then
 		KELP_TOKEN_FILE=$token_file
-		export KELP_TOKEN_FILE
 	fi
+	if [ -n "${KELP_TOKEN_FILE:-}" ]; then export KELP_TOKEN_FILE; fi
 	unset KELP_URL KELP_TOKEN
 	"$kelp" config write "$@" "$work/given" || die "these settings are not taken"
 	if [ "$role" = agent ] && ! grep -q '^server:' "$work/given" && [ ! -f $etc/config.yaml ]; then
@@ -294,6 +295,23 @@ show() {
 		*) say "$target changes" ;;
 		esac
 	done
+}
+
+# hand_over has the kelp that runs upgrade itself, where it is another version.
+# What else is new comes after that.
+hand_over() {
+	case " $staged " in *" $bin/kelp "*) ;; *) return 0 ;; esac
+	if [ "${INSTALL_KELP_SKIP_START:-}" = true ] || ! runs; then return 0; fi
+	[ "$("$bin/kelp" --version 2>/dev/null | sed -n '1s/.* //p')" != "$version" ] || return 0
+	"$bin/kelp" upgrade --help >/dev/null 2>&1 || return 0 # an older one, which cannot
+	wait
+	"$bin/kelp" upgrade --sha256="$want" --timeout="${INSTALL_KELP_TIMEOUT:-300}s" "$(next $bin/kelp)" >&2 || die "kelp was not upgraded"
+	rm -f "$(next $bin/kelp)"
+	others=
+	for target in $staged; do
+		[ "$target" = $bin/kelp ] || others="$others $target"
+	done
+	staged=$others upgraded=yes
 }
 
 # put_in_place renames all that is new, and keeps what was there until it is done.
@@ -456,10 +474,11 @@ install_with() {
 	stage_packaging
 	stage_settings "$@"
 	check_host "$@"
-	again=no first=no
+	again=no first=no upgraded=no
 	installed $service || first=yes
 	if [ -n "$staged" ]; then
 		show
+		hand_over
 		put_in_place
 	fi
 	start_at_boot
@@ -471,6 +490,8 @@ install_with() {
 		say "kelp $version is installed, and not started or restarted, as INSTALL_KELP_SKIP_START says"
 	elif [ $again = yes ] || ! runs; then
 		start_it
+		tell
+	elif [ $upgraded = yes ]; then
 		tell
 	elif [ -z "$staged" ]; then
 		say "kelp $version is installed like this already, and runs: nothing was changed"

@@ -21,7 +21,7 @@ esac
 
 # argument PID N: the N-th argument of a process, from 1.
 argument() {
-	tr '\0' '\n' <"/proc/$1/cmdline" 2>/dev/null | sed -n "$2p"
+	tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n "$2p"
 }
 
 # supervisors: the processes that are "kelp server" or "kelp agent".

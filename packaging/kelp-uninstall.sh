@@ -63,7 +63,7 @@ wipe() {
 # wipe_data takes what kelp makes in its data directory, and the directory if
 # that was all.
 wipe_data() {
-	for part in server agent images bin storage; do wipe "$data/$part"; done
+	for part in server agent images bin storage upgrade; do wipe "$data/$part"; done
 	rm -f "$data/version.json"
 	if ! rmdir "$data" 2>/dev/null && [ -n "$(ls -A "$data" 2>/dev/null)" ]; then
 		say "$data is kept, for it holds more than what is kelp's: $(ls -A "$data")"
@@ -77,6 +77,8 @@ wipe_node() {
 		find /var/log/containers -xdev -type l ! -exec test -e {} \; -delete
 		rmdir /var/log/containers 2>/dev/null || true
 	fi
+	# The kubelet has told logind how long a shutdown may take, where it is a graceful one.
+	rm -f /etc/systemd/logind.conf.d/99-kubelet.conf
 	# Other software may have plugins of the kubelet there.
 	[ ! -d /usr/libexec/kubernetes ] || find /usr/libexec/kubernetes -xdev -depth -type d -empty -delete
 }
@@ -85,7 +87,7 @@ remove_program() {
 	for name in kubectl ctr crictl; do
 		if [ "$(readlink $bin/$name || true)" = kelp ]; then rm -f $bin/$name; fi
 	done
-	rm -f "$kelp" $bin/kelp-killall.sh $bin/kelp-uninstall.sh
+	rm -f "$kelp" "$kelp.previous" "$kelp.next" $bin/kelp-killall.sh $bin/kelp-uninstall.sh
 }
 
 main() {

@@ -179,6 +179,10 @@ func TestAgent(t *testing.T) {
 		hub.awaitDiagnosis(t, soon, "good", "network: 2 addresses of other nodes and of their pods answer")
 		leaf.awaitDiagnosis(t, soon, "good", "api: https://127.0.0.1:6444 answers")
 		leaf.awaitDiagnosis(t, soon, "good", "nodes: 1 of 1 are ready")
+		leaf.run(t, "nft 'add table inet vxlan; add chain inet vxlan in { type filter hook input priority -300; }; add rule inet vxlan in udp dport 8472 drop'")
+		hub.awaitDiagnosis(t, soon, "problem", "network: node leaf is reached, and its pods are not, at 10.42.1.0:10250", "packets of pods are dropped between the nodes", "let them through: 8472/udp between nodes", "ip -d link show flannel.1")
+		leaf.run(t, "nft delete table inet vxlan")
+		hub.awaitNoProblem(t, soon, "network")
 		leaf.stopKelp(t)
 		hub.awaitDiagnosis(t, soon, "problem", "nodes: the API server does not reach the kubelet of leaf", "on leaf: kelp status")
 		leaf.start(t)
@@ -271,6 +275,7 @@ func TestTokensAndNames(t *testing.T) {
 		guest.write(t, "/etc/kelp/config.yaml", agentConfig(hub, once))
 		guest.start(t)
 		hub.awaitNode(t, "guest", joined)
+		hub.awaitLog(t, soon, fmt.Sprintf("a machine was answered by=%q path=/v1-kelp/node peer=%s", "agent token "+strings.Split(once, ".")[3], guest.Address))
 		second := ownHost(t, specNamed("second"), "agent", "")
 		second.write(t, "/etc/kelp/token", once+"\n")
 		if got := refusal(t, second, server, "--token-file=/etc/kelp/token"); !strings.Contains(got, "has been used") {

@@ -13,17 +13,39 @@ import (
 	"github.com/kelp-project/kelp/tests/hosts"
 )
 
-// With a disk that is full nothing is written and nothing is lost, kelp says what
+// Where containers and what they log are: on file systems of their own, which fill up
+// beside the datastore's.
+const (
+	containersDir = dataDir + "/agent/containerd"
+	podLogsDir    = "/var/log/pods"
+)
+
+// impatient has the kubelet say at once that there is room again, and not only after
+// five minutes.
+const impatient = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+evictionPressureTransitionPeriod: 1s
+`
+
+// With disks that are full nothing is written and nothing is lost, kelp says what
 // is wrong and goes on by itself when there is room.
 func TestDiskFull(t *testing.T) {
 	s := ownServer(t, specNamed("full"), "")
 	db := dataDir + "/server/db"
 	s.run(t, "mkdir -p "+db+"; chmod 700 "+dataDir+"/server "+db+"; mount -t tmpfs -o size=150m,mode=700 tmpfs "+db)
+	s.run(t, "mkdir -p "+containersDir+" "+podLogsDir+"; mount -t tmpfs -o size=700m,mode=711 tmpfs "+containersDir+"; mount -t tmpfs -o size=1m tmpfs "+podLogsDir)
+	s.write(t, "/etc/kelp/kubelet.conf.d/10-soon.conf", impatient)
 	s.start(t)
 	s.kubectl(t, "create", "configmap", "before")
+	s.apply(t, fmt.Sprintf(appManifest, "shop", "LoadBalancer", 8089))
+	s.awaitDeployments(t, "shop", 1, podUp)
 	pid := s.run(t, "systemctl show --property=MainPID --value kelp")
 
-	s.run(t, "dd if=/dev/zero of="+db+"/filler bs=64k 2>/dev/null || true")
+	// The kubelet deletes what it does not know below its own directory of logs.
+	logs := s.run(t, "ls -d "+podLogsDir+"/kube-system_coredns*/coredns")
+	for _, dir := range []string{containersDir, logs, db} {
+		s.run(t, "dd if=/dev/zero of="+dir+"/filler bs=4k 2>/dev/null || true")
+	}
 	acknowledged := map[string]bool{}
 	for i := range 20 {
 		name := fmt.Sprintf("during-%d", i)
@@ -51,6 +73,12 @@ func TestDiskFull(t *testing.T) {
 		_, err := s.Kubectl(ctx, "create", "configmap", "after")
 		return err
 	})
+	s.awaitDiagnosis(t, 2*soon, "problem", "nodes: full is short of room on its disk")
+	s.run(t, "rm "+containersDir+"/filler "+logs+"/filler")
+	s.awaitNoProblem(t, 2*soon, "nodes")
+	s.awaitDeployments(t, "shop", 1, podUp)
+	s.logsAgain(t)
+
 	acknowledged["before"] = true
 	for name, written := range acknowledged {
 		if s.hasConfigMap(t, name) != written {
@@ -63,5 +91,34 @@ func TestDiskFull(t *testing.T) {
 	hosts.Eventually(t, ready, "kelp is well again", func(ctx context.Context) error {
 		_, err := s.Run(ctx, hosts.KelpPath, "status")
 		return err
+	})
+}
+
+// logsAgain waits until what the application logs can be read.
+func (s *server) logsAgain(t *testing.T) {
+	t.Helper()
+	url := "http://" + s.Address + ":8089/"
+	awaitPage(t, soon, lab.lab.Dial, url)
+	hosts.Eventually(t, soon, "requests are in the log", func(ctx context.Context) error {
+		if _, err := hosts.Get(ctx, lab.lab.Dial, url+"there-is-room"); err != nil {
+			return err
+		}
+		// One that was evicted has no log any more.
+		pods, err := s.Kubectl(ctx, "-n", "shop", "get", "pods", "-l", "app=web", "--field-selector=status.phase=Running", "-o", "name")
+		if err != nil {
+			return err
+		}
+		var all strings.Builder
+		for _, pod := range strings.Fields(pods) {
+			out, err := s.Kubectl(ctx, "-n", "shop", "logs", pod)
+			if err != nil {
+				return err
+			}
+			all.WriteString(out)
+		}
+		if !strings.Contains(all.String(), "/there-is-room") {
+			return fmt.Errorf("it is %q", all.String())
+		}
+		return nil
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,107 +53,51 @@ func (s *server) doctor(ctx context.Context, args ...string) (d diagnosis, statu
 // awaitDiagnosis waits until the doctor says so, of a problem with exit status 3.
 func (s *server) awaitDiagnosis(t *testing.T, limit time.Duration, level string, parts ...string) {
 	t.Helper()
-	hosts.Eventually(t, limit, fmt.Sprintf("the doctor says %q", parts), func(ctx context.Context) error {
-		d, status, err := s.doctor(ctx)
+	s.awaitDiagnoses(t, limit, level, parts)
+}
+
+// awaitDiagnoses waits until the doctor says all of these at once, and returns
+// whatever it says then.
+func (s *server) awaitDiagnoses(t *testing.T, limit time.Duration, level string, all ...[]string) (d diagnosis) {
+	t.Helper()
+	var last error // of a look that came to an end
+	hosts.Eventually(t, limit, "the doctor says what is the matter", func(ctx context.Context) (err error) {
+		now, status, err := s.doctor(ctx)
+		if err != nil {
+			return errors.Join(err, last)
+		}
+		defer func() { last = err }()
+		var missing []string
+		for _, parts := range all {
+			if !now.says(level, parts...) {
+				missing = append(missing, fmt.Sprintf("%s %q", level, parts))
+			}
+		}
 		switch {
-		case err != nil:
-			return err
-		case !d.says(level, parts...):
-			return fmt.Errorf("it says %+v", d.Answers)
+		case len(missing) > 0:
+			return fmt.Errorf("it does not say %s, but %+v", strings.Join(missing, ", "), now.Answers)
 		case level == "problem" && status != 3:
 			return fmt.Errorf("its exit status is %d", status)
 		}
+		d = now
 		return nil
 	})
+	return d
 }
 
-// awaitNoProblem waits until the doctor says nothing more of a thing.
-func (s *server) awaitNoProblem(t *testing.T, limit time.Duration, subject string) {
+// awaitNoProblem waits until the doctor finds a thing good, or of another level that
+// is as good here.
+func (s *server) awaitNoProblem(t *testing.T, limit time.Duration, subject string, also ...string) {
 	t.Helper()
-	hosts.Eventually(t, limit, "the doctor finds "+subject+" well", func(ctx context.Context) error {
+	hosts.Eventually(t, limit, "the doctor finds no problem of "+subject, func(ctx context.Context) error {
 		d, _, err := s.doctor(ctx)
-		if err == nil && (d.says("problem", subject+": ") || !d.says("good", subject+": ")) {
+		about := subject + ": "
+		well := slices.ContainsFunc(append(also, "good"), func(level string) bool { return d.says(level, about) })
+		if err == nil && (d.says("problem", about) || !well) {
 			return fmt.Errorf("it says %+v", d.Answers)
 		}
 		return err
 	})
-}
-
-// sickPods are pods that cannot run, each for another reason.
-const sickPods = `
-apiVersion: v1
-kind: Pod
-metadata: {name: large, namespace: doctor}
-spec: {containers: [{name: c, image: ` + webImage + `, resources: {requests: {cpu: "1000"}}}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: picky, namespace: doctor}
-spec: {nodeSelector: {disk: ssd}, containers: [{name: c, image: ` + webImage + `}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: absent, namespace: doctor}
-spec: {containers: [{name: c, image: "example.test/absent:1", imagePullPolicy: Never}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: elsewhere, namespace: doctor}
-spec: {containers: [{name: c, image: "127.0.0.1:1/elsewhere:1"}]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: unset, namespace: doctor}
-spec: {containers: [{name: c, image: ` + webImage + `, imagePullPolicy: Never, env: [{name: A, valueFrom: {configMapKeyRef: {name: nothing, key: a}}}]}]}
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: data, namespace: doctor}
-spec: {storageClassName: fast, accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Mi}}}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: unbound, namespace: doctor}
-spec: {volumes: [{name: v, persistentVolumeClaim: {claimName: data}}], containers: [{name: c, image: ` + webImage + `}]}
----
-apiVersion: v1
-kind: ResourceQuota
-metadata: {name: small, namespace: doctor-quota}
-spec: {hard: {pods: "1"}}
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: two, namespace: doctor-quota}
-spec:
-  replicas: 2
-  selector: {matchLabels: {app: two}}
-  template:
-    metadata: {labels: {app: two}}
-    spec: {terminationGracePeriodSeconds: 1, containers: [{name: c, image: ` + webImage + `, imagePullPolicy: Never}]}
-`
-
-func TestDoctorSaysWhyPodsDoNotRun(t *testing.T) {
-	s := cluster(t)
-	s.namespace(t, "doctor")
-	s.namespace(t, "doctor-quota")
-	s.apply(t, sickPods)
-	for _, want := range [][]string{
-		{"pods: pod doctor/large is pending", "1 node with less cpu free than the 1k that it asks for", "the largest node has"},
-		{"pods: pod doctor/picky is pending", "1 node without the labels that it asks for: disk=ssd", "kelp kubectl get nodes --show-labels"},
-		{"pods: pod doctor/absent: container c is not started: its image is not on the node", "imagePullPolicy Never", imagesDir},
-		{"pods: pod doctor/elsewhere: container c is not started: its image cannot be pulled", "the registry cannot be reached", "registries.yaml"},
-		{"pods: pod doctor/unset: container c is not started", `configmap "nothing" not found`, "kelp kubectl -n doctor describe pod unset"},
-		{"pods: pod doctor/unbound is pending", `its claim data is not bound: its StorageClass "fast" does not exist; there are local-path`, "describe pvc data"},
-		{"pods: replicaset doctor-quota/two-", "cannot make its pods", "exceeded quota: small", "describe resourcequota"},
-	} {
-		s.awaitDiagnosis(t, podUp, "problem", want...)
-	}
-	node := s.node(t).Name
-	s.kubectl(t, "cordon", node)
-	defer s.kubectl(t, "uncordon", node)
-	s.apply(t, strings.NewReplacer("large", "late", `"1000"`, "1m").Replace(strings.Split(sickPods, "---")[0]))
-	s.awaitDiagnosis(t, podUp, "problem", "pods: pod doctor/late is pending", "1 node cordoned: "+node, "kelp kubectl uncordon")
-	s.awaitDiagnosis(t, soon, "warning", "nodes: "+node+" takes no new pods", "kelp kubectl uncordon "+node)
 }
 
 func TestDoctorSaysWhyDNSFails(t *testing.T) {
@@ -167,6 +112,10 @@ func TestDoctorSaysWhyDNSFails(t *testing.T) {
 	system("scale", "deployment", "coredns", "--replicas=1")
 	s.awaitDeployments(t, "kube-system", 1, podUp)
 	s.awaitNoProblem(t, 3*soon, "dns")
+	system("delete", "service", "kube-dns")
+	s.awaitDiagnosis(t, 3*soon, "problem", "dns: ", "there is no Service kube-dns in kube-system", "systemctl restart kelp")
+	s.run(t, "systemctl restart kelp")
+	s.awaitNoProblem(t, ready, "dns")
 }
 
 func TestDoctorMissesTheRoleOfTheControllerManager(t *testing.T) {
@@ -201,8 +150,9 @@ func TestDoctorWithoutKelp(t *testing.T) {
 	if files := s.run(t, "tar -tzf /root/down.tar.gz"); !strings.Contains(files, "/machine/journal.txt") || !strings.Contains(files, "/logs/kube-system_coredns") {
 		t.Errorf("the bundle has %s", files)
 	}
-	s.run(t, "cd "+dataDir+"/server/tls; openssl x509 -x509toreq -in scheduler.crt -signkey scheduler.key 2>/dev/null | openssl x509 -req -CA client-ca.crt -CAkey client-ca.key -days 10 -out scheduler.short 2>/dev/null; chmod 600 scheduler.short; mv scheduler.short scheduler.crt")
+	s.reissue(t, "scheduler", -time.Hour, 10*24*time.Hour-time.Hour)
 	s.awaitDiagnosis(t, soon, "warning", "certificates: scheduler ends in 9 days", "it does not run", "kelp certificate rotate scheduler")
+	s.certificatesFail(t)
 	s.run(t, "systemd-run -q --unit=taker socat TCP-LISTEN:6443,fork,reuseaddr /dev/null; until ss -ltnH | grep -q :6443; do :; done") // without reuseaddr kelp could not have it back for a minute
 	if r, err := s.Exec(t.Context(), "", "systemctl", "start", "kelp"); err != nil || r.Code == 0 {
 		t.Errorf("kelp starts with its port taken: %v", err)
@@ -211,6 +161,12 @@ func TestDoctorWithoutKelp(t *testing.T) {
 	s.awaitDiagnosis(t, soon, "problem", "port 6443: port 6443 (the API) is taken by socat")
 	s.run(t, "systemctl stop taker; systemctl reset-failed kelp; systemctl start kelp")
 	s.awaitNoProblem(t, ready, "kelp")
+	s.awaitNoProblem(t, soon, "api")
+
+	// With kelp running, its API lets nobody in whose certificate has ended.
+	s.reissue(t, "kelp", -50*time.Hour, -time.Hour)
+	s.awaitDiagnoses(t, soon, "problem", []string{"api: https://127.0.0.1:6443 does not answer", "the certificate kelp has ended", "kelp certificate rotate kelp"}, []string{"certificates: kelp has ended"})
+	s.run(t, hosts.KelpPath+" certificate rotate kelp")
 	s.awaitNoProblem(t, soon, "api")
 }
 

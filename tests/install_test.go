@@ -5,13 +5,8 @@ package tests
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,80 +25,6 @@ systemctl list-unit-files --no-legend 'kelp*' 'kube*' || true
 find /run /tmp -xdev -maxdepth 1 ! -name 'systemd-private-*' | sort
 find /run/containerd 2>/dev/null | sort
 `
-
-// shop serves what make dist makes, at an address that hosts reach, and the same
-// with mistakes below it.
-type shop struct {
-	url, dir, version string
-
-	mu      sync.Mutex
-	fetched []string
-}
-
-func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.mu.Lock()
-	s.fetched = append(s.fetched, r.URL.Path)
-	s.mu.Unlock()
-	dir, name := filepath.Split(r.URL.Path)
-	switch {
-	case dir == "/channels/" && name == "stable":
-		fmt.Fprintln(w, s.version)
-	case dir == "/damaged/" && strings.HasSuffix(name, ".sha256"):
-		fmt.Fprintln(w, strings.Repeat("0123456789abcdef", 4))
-	case dir == "/portal/":
-		fmt.Fprintln(w, "<html>log in first</html>")
-	case dir == "/", dir == "/"+s.version+"/", dir == "/damaged/":
-		http.ServeFile(w, r, filepath.Join(s.dir, name))
-	default:
-		http.NotFound(w, r)
-	}
-}
-
-// programs is how often the program itself has been fetched.
-func (s *shop) programs() (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, path := range s.fetched {
-		if filepath.Base(path) == "kelp-"+runtime.GOARCH {
-			n++
-		}
-	}
-	return n
-}
-
-// openShop runs make dist and serves what it has made.
-func openShop(t *testing.T) *shop {
-	t.Helper()
-	s := &shop{dir: filepath.Join(t.TempDir(), "dist")}
-	listener, err := lab.lab.Listen(t.Context(), "tcp", hosts.Gateway+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.url = "http://" + listener.Addr().String()
-	key := filepath.Join(t.TempDir(), "key.pem")
-	for _, args := range [][]string{
-		{"openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key},
-		{"make", "--no-print-directory", "dist"},
-		{"openssl", "ec", "-in", key, "-pubout", "-out", filepath.Join(s.dir, "key.pub")},
-	} {
-		command := exec.CommandContext(t.Context(), args[0], args[1:]...)
-		command.Dir = ".."
-		command.Env = append(os.Environ(), "ARCHS="+runtime.GOARCH, "DIST="+s.dir, "DIST_URL="+s.url, "SIGNING_KEY="+key)
-		if out, err := command.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	version, err := os.ReadFile(filepath.Join(s.dir, "version"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.version = strings.TrimSpace(string(version))
-	server := &http.Server{Handler: s, ReadHeaderTimeout: time.Minute}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	t.Cleanup(func() { _ = server.Close(); <-served })
-	return s
-}
 
 // bareHost boots a host on which there is no kelp.
 func bareHost(t *testing.T, name string) *server {
@@ -155,9 +76,7 @@ func (s *server) process(t *testing.T, unit string) string {
 // makes an agent of another one. A second run changes nothing, and other settings
 // do. What goes wrong leaves the machine as it was, and so does removing it.
 func TestInstall(t *testing.T) {
-	begun := time.Now()
 	web := openShop(t)
-	t.Logf("make dist took %s", time.Since(begun).Round(time.Millisecond))
 	first, second := bareHost(t, "install-1"), bareHost(t, "install-2")
 	get := "curl -sfL " + web.url + "/install.sh | "
 	for _, s := range []*server{first, second} {
@@ -190,6 +109,7 @@ func TestInstall(t *testing.T) {
 		first.isAs(t, before, "installing and removing a server")
 	})
 	t.Run("package", func(t *testing.T) { installPackage(t, second, web, beforeSecond) })
+	t.Run("rpm", func(t *testing.T) { installRPM(t, second, web, beforeSecond) })
 }
 
 // refusedInstalls are those that must leave no trace.
@@ -291,7 +211,7 @@ func installAgent(t *testing.T, s, agent *server, web *shop, said string) {
 		t.Fatalf("no command for an agent in\n%s", said)
 	}
 	r, err := agent.Exec(t.Context(), "", "sh", "-c", "curl -sfL "+web.url+"/install.sh | KELP_URL=https://"+s.Address+":6443 KELP_TOKEN=kelp1.nonsense sh -")
-	if err != nil || r.Code == 0 || !strings.Contains(r.Stderr, "kelp does not start") || !strings.Contains(r.Stderr, "error: ") {
+	if err != nil || r.Code == 0 || !strings.Contains(r.Stderr, "kelp does not start") || !strings.Contains(r.Stderr, "error: ") || strings.Contains(r.Stderr, "no token is given") {
 		t.Errorf("an agent with a wrong token: %+v, %v; want to hear why it does not start", r, err)
 	}
 	// As a user who is not root, through sudo, which keeps no variable; and with a
@@ -347,4 +267,42 @@ func installPackage(t *testing.T, s *server, web *shop, before string) {
 	}
 	s.run(t, "dpkg --remove kelp; test -d /var/lib/kelp/server; test -f /etc/kelp/config.yaml; dpkg --purge kelp")
 	s.isAs(t, before, "installing and purging the package")
+}
+
+// inRPM are its files; c is a setting of the administrator's, n one that an upgrade does
+// not replace.
+const inRPM = `drwxr-xr-x root:root /etc/kelp
+-rw------- root:root /etc/kelp/config.yaml cn
+-rwxr-xr-x root:root /usr/bin/kelp
+-rwxr-xr-x root:root /usr/bin/kelp-killall.sh
+-rw-r--r-- root:root /usr/lib/systemd/system/kelp-agent.service
+-rw-r--r-- root:root /usr/lib/systemd/system/kelp.service
+drwxr-xr-x root:root /usr/share/doc/kelp
+-rw-r--r-- root:root /usr/share/doc/kelp/copyright`
+
+// installRPM looks into the .rpm, and installs, upgrades and removes it. Its scripts find
+// none of Debian's tools.
+func installRPM(t *testing.T, s *server, web *shop, before string) {
+	s.run(t, "curl -sf "+web.url+"/kelp-"+runtime.GOARCH+".rpm >/run/kelp.rpm; mkdir /run/rpm; mount --bind /dev/null /usr/bin/deb-systemd-helper")
+	if got := s.run(t, `rpm -qp --qf '[%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILENAMES} %{FILEFLAGS:fflags}\n]' /run/kelp.rpm | sed 's/ $//'`); got != inRPM {
+		t.Errorf("its files: %s", cmp.Diff(inRPM, got))
+	}
+	if needs := s.run(t, "rpm -qp --requires /run/kelp.rpm | grep -v ^rpmlib | sort | xargs"); needs != "iproute kmod nftables util-linux" {
+		t.Errorf("it needs %s", needs)
+	}
+	const rpm = "rpm --dbpath=/run/rpm --force-debian --nodeps "
+	const state = "systemctl is-enabled kelp || true; systemctl is-active kelp || true; systemctl is-enabled kelp-agent || true; readlink /usr/bin/ctr; kelp --version | head -n1 | cut -d' ' -f2"
+	want := "enabled\ninactive\ndisabled\nkelp\n" + web.version
+	if said := s.run(t, rpm+"-i /run/kelp.rpm"); !strings.Contains(said, "systemctl start kelp") {
+		t.Errorf("it says %s", said)
+	}
+	if got := s.run(t, state); got != want {
+		t.Errorf("after rpm -i: %q, want %q", got, want)
+	}
+	s.run(t, "systemctl disable --quiet kelp; "+rpm+"-U --force /run/kelp.rpm")
+	if got := s.run(t, state); got != strings.Replace(want, "enabled", "disabled", 1) {
+		t.Errorf("after an upgrade: %q", got)
+	}
+	s.run(t, rpm+"-e kelp; test ! -e /usr/share/doc/kelp; umount /usr/bin/deb-systemd-helper; rm -r /run/kelp.rpm /run/rpm")
+	s.isAs(t, before, "installing and removing the .rpm")
 }

@@ -99,6 +99,7 @@ func TestConfigurationIsTakenWhileKelpRuns(t *testing.T) {
 			return strings.Contains(note, "NOT TAKEN: "+configFile+`:3: unknown key "node.tains"; did you mean node.taints?`)
 		})
 		s.awaitLog(t, soon, "the configuration is not taken")
+		s.awaitDiagnosis(t, soon, "problem", "kelp: the configuration is refused", `unknown key "node.tains"; did you mean node.taints?`, "kelp config show")
 		if out, code := s.kelp(t, "config", "diff"); code != 1 || !strings.Contains(out, "did you mean") {
 			t.Errorf("diff: status %d, %s", code, out)
 		}

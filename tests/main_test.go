@@ -48,6 +48,9 @@ func run(m *testing.M) (status int) {
 	}
 	lab = b
 	defer func() {
+		if dist.stop != nil {
+			dist.stop()
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := b.lab.Close(ctx); err != nil {

@@ -132,6 +132,7 @@ func TestBrokenManifestStopsNoOther(t *testing.T) {
 		}
 		return fmt.Errorf("no line names broken.yaml, its second document and a line")
 	})
+	s.awaitDiagnosis(t, soon, "problem", "manifests: ", "broken.yaml was not applied", "document 2", "kelp kubectl -n kube-system describe addon broken")
 	s.write(t, broken, configMap("before-broken", "repaired"))
 	s.awaitValue(t, promised, "before-broken", "repaired")
 	s.run(t, "rm "+broken+" "+manifestsDir+"/healthy.yaml")

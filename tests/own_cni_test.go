@@ -34,6 +34,7 @@ func TestBringYourOwnCNI(t *testing.T) {
 		}
 		return nil
 	})
+	s.awaitDiagnosis(t, soon, "problem", "nodes: cni is not ready: its kubelet says so", "the network of pods is not there", "with --network=none: install your CNI plugin")
 	if links := s.run(t, "ip -o link"); containsFold(links, "flannel") || containsFold(links, "cni0") {
 		t.Errorf("kelp made interfaces without being asked:\n%s", links)
 	}

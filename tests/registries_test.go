@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -76,8 +77,22 @@ func TestRegistryMirrorWithCredentials(t *testing.T) {
 		return err
 	})
 	pid := s.run(t, "systemctl show -P MainPID kelp")
+	stranger := strangerRegistry(t)
+	for i, c := range []struct{ registries, image, want string }{
+		{"", "docker.io/team/web:3", "the registry cannot be reached"},
+		{registriesYAML(t, address, "guessed"), "docker.io/team/web:3", "the registry wants a name and a password"},
+		{registriesYAML(t, address, registryPassword), "docker.io/team/web:4", "docker.io/team/web:4 is not in the registry"},
+		{"mirrors: {docker.io: {endpoint: [" + stranger + "]}}\n", "docker.io/team/web:3", "the registry's certificate is not trusted"},
+	} {
+		pod := fmt.Sprintf("refused-%d", i)
+		if c.registries != "" {
+			s.write(t, "/etc/kelp/registries.yaml", c.registries)
+		}
+		s.kubectl(t, "run", pod, "--image="+c.image)
+		s.awaitDiagnosis(t, podUp, "problem", "pods: pod default/"+pod+": container "+pod+" is not started: its image cannot be pulled", c.want)
+	}
 
-	s.write(t, "/etc/kelp/registries.yaml", registriesYAML(t, address))
+	s.write(t, "/etc/kelp/registries.yaml", registriesYAML(t, address, registryPassword))
 	// A new pod, as the first one's next try may be minutes away.
 	s.kubectl(t, "run", "web2", "--image=docker.io/team/web:3", "--labels=app=web2")
 	s.awaitPod(t, "default", "app=web2", podUp)
@@ -86,7 +101,23 @@ func TestRegistryMirrorWithCredentials(t *testing.T) {
 	}
 }
 
-func registriesYAML(t *testing.T, address string) string {
+// strangerRegistry is the URL of one whose certificate nobody trusts.
+func strangerRegistry(t *testing.T) string {
+	t.Helper()
+	listener, err := lab.lab.Listen(t.Context(), "tcp", hosts.Gateway+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewUnstartedServer(registry.New())
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	_ = server.Listener.Close() // the one that it made by itself
+	server.Listener = listener
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return "https://" + listener.Addr().String()
+}
+
+func registriesYAML(t *testing.T, address, password string) string {
 	t.Helper()
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		t.Fatalf("the registry's address: %v", err)
@@ -97,5 +128,5 @@ func registriesYAML(t *testing.T, address string) string {
 configs:
   "%[1]s":
     auth: {username: ali, password: %[2]s}
-`, address, registryPassword)
+`, address, password)
 }

@@ -35,6 +35,13 @@ func TestLostMajority(t *testing.T) {
 	one.kubectl(t, "create", "configmap", "latest")
 	one.stopKelp(t) // and with it the majority
 	three.refuses(t, "has newer data", "server", "--cluster-reset")
+	// One with older data runs meanwhile, and looks for the one that is reset.
+	two.stopKelp(t)
+	three.run(t, "systemctl start --no-block kelp")
+	hosts.Eventually(t, soon, "etcd runs on "+three.Name, func(ctx context.Context) error {
+		_, err := three.Run(ctx, "sh", "-c", "ss -Hltn sport = :2380 | grep -q .")
+		return err
+	})
 	two.follow(t, "backup.md", "reset", nil)
 	two.awaitVoters(t, soon, 1, 0)
 	for _, name := range []string{"early", "late", "latest"} {
@@ -43,9 +50,7 @@ func TestLostMajority(t *testing.T) {
 		}
 	}
 	two.awaitReason(t, "before-reset")
-	for _, s := range []*server{one, three} {
-		s.run(t, "systemctl start --no-block kelp")
-	}
+	one.run(t, "systemctl start --no-block kelp")
 	two.awaitVoters(t, 4*soon, 3, 0)
 	two.run(t, "systemctl set-environment KELP_CLUSTER_RESET=true; systemctl stop kelp")
 	two.start(t) // the flag was left behind

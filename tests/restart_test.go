@@ -58,13 +58,15 @@ func TestPodsRunOnWhileKelpIsStopped(t *testing.T) {
 	s.awaitDeployments(t, "stay", 1, podUp)
 }
 
-// After a reboot of the host, with the unit enabled, everything is back.
+// After a reboot of the host, with the unit enabled, everything is back. With a kubelet
+// that was told so, the next one ends pods by their priority.
 func TestRebootTheHost(t *testing.T) {
 	s := ownServer(t, specNamed("reboot"), "")
 	s.run(t, "systemctl enable kelp")
 	s.start(t)
 	s.apply(t, fmt.Sprintf(appManifest, "again", "LoadBalancer", 8088))
 	s.awaitDeployments(t, "again", 1, podUp)
+	s.write(t, "/etc/kelp/kubelet.conf.d/priority.conf", byPriority) // for the next kubelet
 	if err := s.Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -73,4 +75,10 @@ func TestRebootTheHost(t *testing.T) {
 		return err
 	})
 	awaitPage(t, podUp, lab.lab.Dial, "http://"+s.Address+":8088/")
+
+	s.startRanks(t)
+	if err := s.Reboot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.endedByRank(t)
 }

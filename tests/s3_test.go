@@ -72,6 +72,13 @@ func TestSnapshotsInS3(t *testing.T) {
 	file := s.saveSnapshot(t, "one")
 
 	s.awaitProblem(t, "snapshot-upload", `secrets "s3" not found`)
+	hosts.Eventually(t, soon, "an event tells of it", func(ctx context.Context) error {
+		out, err := s.Kubectl(ctx, "get", "events", "--field-selector=reason=SnapshotNotCopied", "-o", "name")
+		if err == nil && out == "" {
+			err = errors.New("there is none")
+		}
+		return err
+	})
 	s.kubectl(t, "-n", "kube-system", "create", "secret", "generic", "s3", "--from-literal=accessKey="+s3Access, "--from-literal=secretKey=wrong")
 	s.awaitProblem(t, "snapshot-upload", "signature")
 	s.kubectl(t, "-n", "kube-system", "patch", "secret", "s3", "-p", `{"stringData":{"secretKey":"`+s3Secret+`"}}`)
@@ -94,6 +101,9 @@ func TestSnapshotsInS3(t *testing.T) {
 	s.run(t, hosts.KelpPath+" snapshot delete "+filepath.Base(second))
 	s.run(t, hosts.KelpPath+" snapshot download "+filepath.Base(second)+" && "+hosts.KelpPath+" snapshot verify "+filepath.Base(second))
 	s.refuses(t, "does not exist", "snapshot", "download", "nothing.snapshot.zst")
+	store.run(t, "rm /var/tmp/store/backups/clusters/one/"+filepath.Base(second)+"*")
+	s.run(t, hosts.KelpPath+" snapshot upload "+filepath.Base(second))
+	awaitCopies(t, store, 2)
 	if out := s.run(t, "journalctl --unit=kelp --no-pager --output=cat"); strings.Contains(out, s3Secret) {
 		t.Error("the secret key is in the log")
 	}

@@ -62,13 +62,15 @@ func (s *server) refuses(t *testing.T, text string, args ...string) {
 // Snapshots are made by themselves and when asked for, are shown, proved, and
 // restored: on the same server, and on a new one, into the other datastore.
 func TestSnapshots(t *testing.T) {
-	s := ownServer(t, specNamed("snap"), "snapshots: {schedule: '* * * * *', jitter: 1s, retain: 1}\n")
+	s := ownServer(t, specNamed("snap"), "snapshots: {schedule: '@every 20s', jitter: 1s, retain: 1}\n")
 	s.start(t)
 	s.apply(t, fmt.Sprintf(appManifest, "shop", "LoadBalancer", 8089))
 	s.awaitDeployments(t, "shop", 1, podUp)
 	s.kubectl(t, "create", "configmap", "kept")
+	s.kubectl(t, "create", "secret", "generic", "hidden", "--from-literal=word="+hidden)
 	file := s.saveSnapshot(t, "mine")
 	s.kubectl(t, "create", "configmap", "later")
+	s.apply(t, fmt.Sprintf(pinned, "snap", "default"))
 	s.run(t, "cp "+file+" /root/copy.snapshot.zst")
 	if out := s.run(t, hosts.KelpPath+" snapshot verify"); !strings.Contains(out, "a datastore started on it has them all") {
 		t.Errorf("verify printed %q", out)
@@ -82,6 +84,7 @@ func TestSnapshots(t *testing.T) {
 
 	t.Run("what is broken is refused", func(t *testing.T) { brokenSnapshots(t, s, file) })
 	t.Run("on the same server", func(t *testing.T) {
+		s.awaitPodNamed(t, "default", "on-snap", podUp)
 		s.follow(t, "backup.md", "same", map[string]string{"SNAPSHOT": filepath.Base(file)})
 		if !s.hasConfigMap(t, "kept") || s.hasConfigMap(t, "later") {
 			t.Error("the datastore is not what the snapshot holds")
@@ -89,6 +92,13 @@ func TestSnapshots(t *testing.T) {
 		s.awaitDeployments(t, "shop", 1, podUp)
 		awaitPage(t, soon, lab.lab.Dial, "http://"+s.Address+":8089/")
 		s.awaitReason(t, "before-restore")
+		hosts.Eventually(t, podUp, "the pod that the snapshot does not know is gone", func(ctx context.Context) error {
+			out, err := s.Shell(ctx, "kelp crictl ps -q --label io.kubernetes.pod.name=on-snap; kelp kubectl get pods -o name")
+			if err == nil && out != "" {
+				err = errors.New(out)
+			}
+			return err
+		})
 	})
 	t.Run("by a flag that stays", func(t *testing.T) {
 		s.kubectl(t, "create", "configmap", "later")
@@ -105,6 +115,9 @@ func TestSnapshots(t *testing.T) {
 		}
 		s.awaitLog(t, soon, "is not restored again")
 		s.run(t, "systemctl unset-environment KELP_RESTORE")
+		// By the name that users of others know.
+		s.run(t, hosts.KelpPath+" etcd-snapshot prune && "+hosts.KelpPath+" etcd-snapshot ls | grep -F "+filepath.Base(file))
+		s.refuses(t, "choose another name", "etcd-snapshot", "save", "--name=kelp")
 	})
 	t.Run("on a new server", func(t *testing.T) { restoreElsewhere(t, s, file) })
 }
@@ -187,10 +200,13 @@ func brokenSnapshots(t *testing.T, s *server, file string) {
 	if after := s.run(t, "find "+dataDir+"/server -type f ! -path '*/tls/*' | sort | xargs sha256sum"); after != before {
 		t.Errorf("files were changed:\n%s\nbefore:\n%s", after, before)
 	}
+	s.run(t, "head -c 9000 "+file+" >"+snapshotsDir+"/cut.snapshot.zst")
 	s.start(t)
 	if !s.hasConfigMap(t, "kept") || !s.hasConfigMap(t, "later") {
 		t.Error("data was lost")
 	}
+	s.awaitDiagnosis(t, podUp, "warning", "snapshots: the snapshot ", " is of no use", "its description is missing: kelp snapshot verify makes it anew", "on snap: kelp snapshot delete cut.snapshot.zst")
+	s.run(t, "kelp snapshot delete cut.snapshot.zst")
 	s.refuses(t, "kelp is running", "snapshot", "restore", file)
 }
 
@@ -215,13 +231,17 @@ func restoreElsewhere(t *testing.T, s *server, file string) {
 		t.Fatal(err)
 	}
 	other.refuses(t, "give the cluster's server token", "snapshot", "restore", "/root/s.snapshot.zst")
-	other.write(t, "/root/token", "a-secret-that-is-wrong\n")
-	other.refuses(t, "cannot be opened with this token", "snapshot", "restore", "--token-file=/root/token", "/root/s.snapshot.zst")
+	then := s.serverToken(t)
+	s.run(t, hosts.KelpPath+" token rotate --role=server")
+	for _, wrong := range []string{"a-secret-that-is-wrong", s.serverToken(t)} {
+		other.write(t, "/root/token", wrong+"\n")
+		other.refuses(t, "cannot be opened with this token's secret: give the server token that the cluster had when it was made", "snapshot", "restore", "--token-file=/root/token", "/root/s.snapshot.zst")
+	}
 	other.refuses(t, "network.clusterCIDRs 10.42.0.0/16", "snapshot", "restore", "--token-file=/root/token", "--cluster-cidr=10.99.0.0/16", "/root/s.snapshot.zst")
 	if left := other.run(t, "ls "+dataDir+"/server 2>/dev/null || true"); left != "" {
 		t.Errorf("refusals have left %q", left)
 	}
-	other.write(t, "/root/token", s.serverToken(t)+"\n")
+	other.write(t, "/root/token", then+"\n")
 	other.run(t, "mv /root/s.snapshot.zst /root/cluster.snapshot.zst")
 	other.follow(t, "backup.md", "new", map[string]string{"OLD_NODE": "snap"})
 	if !other.hasConfigMap(t, "kept") || other.hasConfigMap(t, "later") {
@@ -229,6 +249,10 @@ func restoreElsewhere(t *testing.T, s *server, file string) {
 	}
 	if s.run(t, "sha256sum <"+dataDir+"/server/tls/server-ca.crt") != other.run(t, "sha256sum <"+dataDir+"/server/tls/server-ca.crt") {
 		t.Error("the new server has another authority than the cluster's")
+	}
+	other.readsHidden(t)
+	if is := other.serverToken(t); is != then {
+		t.Error("the token of the new server is not the one that the snapshot was opened with")
 	}
 	// The old machine is gone; its pods go to the new one.
 	other.awaitDeployments(t, "shop", 1, 2*podUp)

@@ -118,4 +118,5 @@ func throughTheTunnel(t *testing.T, hub, leaf *server, namespace string) {
 	if out := hub.kubectl(t, "top", "node", "leaf"); !strings.Contains(out, "leaf") {
 		t.Errorf("top printed %q", out)
 	}
+	hub.awaitDiagnosis(t, soon, "warning", "network: node leaf cannot be reached at "+leaf.Address+":10250", "the API server reaches it through its tunnel", "behind a firewall on purpose")
 }

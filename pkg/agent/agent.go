@@ -2,14 +2,12 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/containerd/log"
 
@@ -24,22 +22,31 @@ import (
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/preflight"
 	"github.com/kelp-project/kelp/pkg/process"
+	"github.com/kelp-project/kelp/pkg/rollout"
 	"github.com/kelp-project/kelp/pkg/supervisor"
+	"github.com/kelp-project/kelp/pkg/trial"
 	"github.com/kelp-project/kelp/pkg/tunnel"
+	"github.com/kelp-project/kelp/pkg/upgrade"
 	"github.com/kelp-project/kelp/pkg/version"
 )
 
 // address is where the node's components reach the API.
 var address = net.JoinHostPort("127.0.0.1", strconv.Itoa(config.BalancerPort))
 
-// startMemory is what an agent holds, in bytes, soon after its start.
-const startMemory = 96 << 20
+const (
+	// startMemory is what an agent has taken from the system, in bytes, when its
+	// garbage is collected first.
+	startMemory = 96 << 20
+	// lastingMemory is a little less than what of its heap lives in the end, in bytes.
+	lastingMemory = 32 << 20
+)
 
 // Run runs an agent until ctx ends or a component fails for good. The
 // configuration is as it was loaded: what the cluster shares, and what follows
-// from it, is filled in here. The source is where it came from.
-func Run(ctx context.Context, loaded config.Config, source live.Source) error {
-	again, err := run(ctx, loaded, source)
+// from it, is filled in here. The source is where it came from, and the guard nil
+// unless this version is on trial.
+func Run(ctx context.Context, loaded config.Config, source live.Source, guard *trial.Guard) error {
+	again, err := run(ctx, loaded, source, guard)
 	if err == nil && again {
 		return process.Reexec()
 	}
@@ -47,7 +54,7 @@ func Run(ctx context.Context, loaded config.Config, source live.Source) error {
 }
 
 // run is Run, but says whether the process is to start anew.
-func run(ctx context.Context, loaded config.Config, source live.Source) (again bool, err error) {
+func run(ctx context.Context, loaded config.Config, source live.Source, guard *trial.Guard) (again bool, err error) {
 	heart := process.StartHeartbeat()
 	defer heart.Stop()
 	report, err := preflight.Run(loaded, preflight.Agent)
@@ -63,7 +70,7 @@ func run(ctx context.Context, loaded config.Config, source live.Source) (again b
 		return false, err
 	}
 	defer lock.Release()
-	process.Hurry(startMemory, loaded.Debug)
+	process.Hurry(startMemory, lastingMemory, loaded.Debug)
 	log.G(ctx).WithField("version", version.Version).WithField("path", loaded.DataDir).Info("kelp agent starts")
 	report.Log(ctx)
 
@@ -78,11 +85,8 @@ func run(ctx context.Context, loaded config.Config, source live.Source) (again b
 	if err != nil {
 		return false, err
 	}
-	if _, err := n.Kubelet.Merged(); err != nil {
-		return false, err
-	}
-	if _, err := n.Proxy.Merged(); err != nil {
-		return false, err
+	if err := n.Check(); err != nil {
+		return false, live.Locate(err, cfg, source.Origins)
 	}
 	servers, err := member.Servers()
 	if err != nil {
@@ -93,7 +97,7 @@ func run(ctx context.Context, loaded config.Config, source live.Source) (again b
 		return false, err
 	}
 	source.Origins = source.Origins.WithMachine(loaded, cfg)
-	return supervise(ctx, cfg, n, lb, member, source, heart.Follow)
+	return supervise(ctx, cfg, n, lb, member, source, guard, heart.Follow)
 }
 
 // orStopped is nil when the wait for a server was ended by a stop.
@@ -124,13 +128,14 @@ const (
 )
 
 // Components lists what an agent runs.
-func Components(cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, follower *live.Follower, out *tunnel.Agent) []supervisor.Component {
+func Components(cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, follower *live.Follower, out *tunnel.Agent, restart func()) []supervisor.Component {
 	list := []supervisor.Component{
 		{Name: balancerName, Run: lb.Run, Ready: lb.Ready},
 		{Name: serversName, After: []string{balancerName}, Run: func(ctx context.Context) error { return followServers(ctx, cfg, lb) }},
 		{Name: renewalName, After: []string{balancerName}, Run: func(ctx context.Context) error { return renew(ctx, cfg, member) }},
 		{Name: tunnelName, After: []string{balancerName}, Run: out.Run},
 		{Name: configurationName, Run: follower.Run, Tell: follower.Tell},
+		{Name: nodepart.Upgrade, After: []string{nodepart.Kubelet}, Run: rollout.NewMachine(cfg, restart).Run},
 	}
 	needs := nodepart.Needs{After: []string{balancerName}, Serving: func(ctx context.Context) error {
 		return poll.Forever(ctx, func(ctx context.Context) error { return well(ctx, address) })
@@ -169,24 +174,19 @@ func well(ctx context.Context, server string) error {
 
 // supervise runs the components until ctx ends, or until kelp is to start anew.
 // Alive is told who knows whether they get round.
-func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, source live.Source, alive func(func() bool)) (again bool, err error) {
-	inner, stop := context.WithCancel(ctx)
-	defer stop()
-	var restart atomic.Bool
+func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balancer.Balancer, member *join.Member, source live.Source, guard *trial.Guard, alive func(func() bool)) (again bool, err error) {
+	inner, restart := process.NewRestart(ctx)
 	follower := live.New(live.Options{
 		Source: source, Running: cfg, Also: []string{cfg.Paths().ClusterFile}, Appliers: nodepart.Appliers(n),
-		Check: check,
-		Restart: func() {
-			restart.Store(true)
-			stop()
-		},
+		Check: check, Restart: restart.Ask,
 	})
 	told, view := false, &sight{}
 	out := &tunnel.Agent{Servers: lb.Servers, TLS: member.TLS, Allow: here(cfg), Own: view}
-	s, err := supervisor.New(Components(cfg, n, lb, member, follower, out), supervisor.Options{Changed: func(snap supervisor.Snapshot) {
+	s, err := supervisor.New(Components(cfg, n, lb, member, follower, out, restart.Ask), supervisor.Options{Changed: func(snap supervisor.Snapshot) {
 		for _, c := range snap.Components {
 			if c.Name == nodepart.Kubelet && c.State == supervisor.Ready && !told {
 				told = true
+				guard.Ready(ctx)
 				process.NotifyReady()
 			}
 		}
@@ -195,8 +195,10 @@ func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balance
 		return false, err
 	}
 	alive(s.Alive)
+	guard.Follow(func() string { return s.Snapshot().Pending() })
 	status := doctor.NewServer(cfg, "https://"+address, s.Snapshot)
 	follower.Register(status.Handle)
+	status.Handle(upgrade.RestartPath, upgrade.RestartHandler(restart.Ask))
 	view.open(ctx, cfg, s.Snapshot, metrics.Sources{
 		Configuration: follower.State, Balancers: map[string]func() []balancer.State{"api": lb.States}, Tunnels: out.Connections,
 	})
@@ -205,8 +207,5 @@ func supervise(ctx context.Context, cfg config.Config, n *node.Node, lb *balance
 		return false, err
 	}
 	defer status.Close()
-	if err := s.Run(inner); err != nil {
-		return false, errors.Join(err, process.Cause(ctx))
-	}
-	return restart.Load() && ctx.Err() == nil, process.Cause(ctx)
+	return restart.Again(ctx, s.Run(inner))
 }

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/node"
@@ -14,7 +13,5 @@ func check(ctx context.Context, cfg config.Config) error {
 	if err != nil {
 		return err
 	}
-	_, kubelet := n.Kubelet.Merged()
-	_, proxy := n.Proxy.Merged()
-	return errors.Join(kubelet, proxy)
+	return n.Check()
 }

@@ -62,21 +62,35 @@ func followServers(ctx context.Context, cfg config.Config, lb *balancer.Balancer
 	return nil
 }
 
-// renewEvery is how often an agent asks for what may have changed in the
-// cluster, and looks at its certificates.
-const renewEvery = 10 * time.Minute
+const (
+	// renewEvery is how often an agent asks for what may have changed in the
+	// cluster, and looks at its certificates.
+	renewEvery = 10 * time.Minute
+	// clockEvery is how often it looks at the clock, which may be set beyond their end.
+	clockEvery = 15 * time.Second
+)
+
+// renewDue says whether it is time to look again, by a clock that may be set.
+func renewDue(last, now time.Time) bool {
+	passed := now.Round(0).Sub(last.Round(0))
+	return passed < 0 || passed >= renewEvery
+}
 
 // renew keeps what is known of the cluster and the node's certificates as they
 // should be. Its failures are no reason to stop: the next time may be better.
 func renew(ctx context.Context, cfg config.Config, member *join.Member) error {
-	tick := time.NewTicker(renewEvery)
+	tick := time.NewTicker(clockEvery)
 	defer tick.Stop()
-	for {
+	for last := time.Now(); ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+		if !renewDue(last, time.Now()) {
+			continue
+		}
+		last = time.Now()
 		_, err := member.Cluster(ctx)
 		if err == nil {
 			err = member.Enrol(ctx, cfg, "https://"+address)

@@ -7,8 +7,9 @@
 //
 //	default  kelp's value, which the user's replaces
 //	append   kelp's values first, then the user's (plugins, feature gates)
-//	owned    kelp's value; the user's is refused with advice
+//	owned    kelp's value; another one of the user's is refused with advice
 //	removed  upstream has dropped it; refused with its release and successor
 //
-// Rendering is sorted, so two starts give the same arguments.
+// Rendering is sorted, so two starts give the same arguments. What is refused is a
+// Problem, so that whoever knows where the user has written it can say so.
 package args

@@ -8,21 +8,26 @@ import (
 )
 
 // Merge puts the user's arguments over the set's, each as "name=value", or
-// "name" for a switch; a leading "--" is accepted. The function known tells
-// which names the component has. All refused arguments are reported
-// together; the set is only of use when the error is nil.
+// "name" for a switch; a leading "--" is accepted, and so is the component's
+// own name, with which the command of a pod begins. The function known tells
+// which names the component has. All refused arguments are reported together,
+// each as a Problem; the set is only of use when the error is nil.
 func (s *Set) Merge(user []string, known func(name string) bool) error {
 	var problems []error
 	replaced := map[string]bool{}
 	for _, arg := range user {
-		name, value, err := parse(arg, known)
-		if err == nil {
-			err = s.check(name, known)
-		}
-		if err != nil {
-			problems = append(problems, fmt.Errorf("%s argument %q: %w", s.component, arg, err))
+		if arg == s.component {
 			continue
 		}
+		name, value, err := parse(arg, known)
+		if err == nil {
+			err = s.check(name, value, known)
+		}
+		if err != nil {
+			problems = append(problems, &Problem{Component: s.component, Argument: arg, Err: err})
+			continue
+		}
+		s.given[name] = arg
 		s.merge(name, value, replaced)
 	}
 	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -46,8 +51,11 @@ func parse(arg string, known func(string) bool) (name, value string, err error) 
 	return name, value, nil
 }
 
-func (s *Set) check(name string, known func(string) bool) error {
+func (s *Set) check(name, value string, known func(string) bool) error {
 	if e, ok := s.entries[name]; ok && e.Policy == PolicyOwned {
+		if strings.Join(e.texts(), ",") == value {
+			return nil // whoever asks for what is there gets it
+		}
 		return fmt.Errorf("%s is set by kelp; %s", name, e.Advice)
 	}
 	if r, ok := s.removed[name]; ok && r.Release == "" {
@@ -71,6 +79,8 @@ func (s *Set) merge(name, value string, replaced map[string]bool) {
 		e = &Entry{Key: name, Policy: PolicyDefault}
 		s.entries[name] = e
 		replaced[name] = true
+	case e.Policy == PolicyOwned:
+		return // check has seen that it is kelp's value
 	case e.Policy == PolicyAppend:
 		e.add(FromUser, strings.Split(value, ",")...)
 		return

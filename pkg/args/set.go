@@ -50,6 +50,7 @@ type Set struct {
 	component string
 	entries   map[string]*Entry
 	removed   map[string]Removal
+	given     map[string]string // the user's argument, by key
 	suggest   []string
 }
 
@@ -62,7 +63,7 @@ type Removal struct {
 // NewSet returns an empty set for the component, whose name is used in
 // errors: kube-apiserver.
 func NewSet(component string) *Set {
-	return &Set{component: component, entries: map[string]*Entry{}, removed: map[string]Removal{}}
+	return &Set{component: component, entries: map[string]*Entry{}, removed: map[string]Removal{}, given: map[string]string{}}
 }
 
 // Component returns the name given to NewSet.

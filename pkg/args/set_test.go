@@ -45,6 +45,10 @@ func TestMerge(t *testing.T) {
 			"--enable-admission-plugins=NodeRestriction,EventRateLimit", "--etcd-servers=unix:///x.sock",
 			"--profiling=false", "--service-cluster-ip-range=10.43.0.0/16,fd43::/112",
 		}},
+		{"a pod's command, and what is there already", []string{"kube-sample", "--etcd-servers=unix:///x.sock"}, []string{
+			"--enable-admission-plugins=NodeRestriction", "--etcd-servers=unix:///x.sock",
+			"--profiling=false", "--service-cluster-ip-range=10.43.0.0/16,fd43::/112",
+		}},
 		{"named with underscores by upstream", []string{"concurrent_rc_syncs=7"}, []string{
 			"--concurrent_rc_syncs=7", "--enable-admission-plugins=NodeRestriction", "--etcd-servers=unix:///x.sock",
 			"--profiling=false", "--service-cluster-ip-range=10.43.0.0/16,fd43::/112",

@@ -34,7 +34,7 @@ func App() *cli.App {
 		HideVersion: true, // ours prints more than one line
 		Flags:       []cli.Flag{&cli.BoolFlag{Name: "version", Aliases: []string{"v"}, Usage: "print the versions of kelp and of what is in it", DisableDefaultText: true}},
 		Commands: slices.Concat(
-			group("Cluster", serverCommand(), agentCommand(), tokenCommand(), certificateCommand(), secretsEncryptCommand(), snapshotCommand(), etcdCommand()),
+			group("Cluster", serverCommand(), agentCommand(), tokenCommand(), certificateCommand(), secretsEncryptCommand(), snapshotCommand(), etcdCommand(), upgradeCommand()),
 			group("Insight", statusCommand(), doctorCommand(), checkCommand(), configCommand(), argsCommand()),
 			group("Tools", kubectlCommand(), ctrCommand(), crictlCommand()),
 			group("Shell", completionCommand(), completeCommand(), packagingCommand()),

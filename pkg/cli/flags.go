@@ -138,3 +138,13 @@ func givenFlags(c *cli.Context) map[string][]string {
 	}
 	return settings
 }
+
+// valueOf is the value of a variable in an environment; the last one counts.
+func valueOf(env []string, name string) (value string) {
+	for _, pair := range env {
+		if n, v, _ := strings.Cut(pair, "="); n == name {
+			value = v
+		}
+	}
+	return value
+}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -35,32 +36,39 @@ func serverCommand() *cli.Command {
 			Flags:  ServerFlags(),
 			Action: leave,
 		}},
-		Action: func(c *cli.Context) error {
-			source, reverted := sourceOf(c)
-			loaded, origins, err := config.Load(loadOptions(c))
-			if err != nil {
+		Action: serve,
+	}
+}
+
+func serve(c *cli.Context) (err error) {
+	entered := enter(c)
+	defer func() { entered.Guard.Failed(err) }()
+	source, reverted := sourceOf(c)
+	loaded, origins, err := config.Load(loadOptions(c))
+	if err != nil {
+		return err
+	}
+	joining := loaded.Server != "" && !join.Joined(loaded)
+	if !joining { // what is wrong is said before anything is set up
+		if loaded, source.Origins, err = LoadConfig(c); err != nil {
+			return err
+		}
+	}
+	ctx, cancel := process.Setup(loaded.Log, loaded.Debug)
+	defer cancel()
+	entered.Log(ctx)
+	reverted(ctx)
+	return guarded(ctx, entered.Guard, func(ctx context.Context) error {
+		if joining {
+			if done, err := server.Join(ctx, loaded, origins); err != nil || !done {
 				return err
 			}
-			joining := loaded.Server != "" && !join.Joined(loaded)
-			if !joining { // what is wrong is said before anything is set up
-				if loaded, source.Origins, err = LoadConfig(c); err != nil {
-					return err
-				}
+			if loaded, source.Origins, err = LoadConfig(c); err != nil {
+				return err
 			}
-			ctx, cancel := process.Setup(loaded.Log, loaded.Debug)
-			defer cancel()
-			reverted(ctx)
-			if joining {
-				if done, err := server.Join(ctx, loaded, origins); err != nil || !done {
-					return err
-				}
-				if loaded, source.Origins, err = LoadConfig(c); err != nil {
-					return err
-				}
-			}
-			return server.Run(ctx, loaded, source, server.Recovery{Restore: c.String(restoreFlag), Reset: c.Bool(resetFlag)})
-		},
-	}
+		}
+		return server.Run(ctx, loaded, source, server.Recovery{Restore: c.String(restoreFlag), Reset: c.Bool(resetFlag)}, entered.Guard)
+	})
 }
 
 func leave(c *cli.Context) error {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/containerd/log"
 	"github.com/urfave/cli/v2"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -91,6 +93,7 @@ func saveSnapshot(c *cli.Context) error {
 	if !config.SnapshotName(name) {
 		return fmt.Errorf("name %q is not made of lower-case letters, digits and dashes", name)
 	}
+	giveWay(c.Context)
 	e, err := snapshots.Save(c.Context, cfg, snapshots.Request{Name: name, Reason: snapshots.OnDemand, Dir: dir})
 	if err != nil {
 		return err
@@ -100,6 +103,14 @@ func saveSnapshot(c *cli.Context) error {
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%s: revision %d, %d keys, %s\n", e.Location, e.Revision, e.Summary.Keys, size(e.Size))
 	return err
+}
+
+// giveWay lets kelp's own work, which goes on beside the command, go first. Where
+// that cannot be had, the work is done all the same.
+func giveWay(ctx context.Context) {
+	if err := process.Yield(); err != nil {
+		log.G(ctx).WithError(err).Debug("the command works at the priority of others")
+	}
 }
 
 func printJSON(w io.Writer, v any) error {
@@ -193,6 +204,7 @@ func verifySnapshots(c *cli.Context) error {
 			names = append(names, e.Name)
 		}
 	}
+	giveWay(c.Context)
 	var bad []error
 	for _, name := range names {
 		e, err := snapshots.Drill(c.Context, cfg, dir.Path(name))

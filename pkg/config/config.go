@@ -223,6 +223,9 @@ type Kubelet struct {
 
 // Containerd is what is set of the embedded containerd.
 type Containerd struct {
+	// ConfigDir is a directory of containerd configuration drop-ins (*.toml), merged by name over kelp's.
+	ConfigDir string `yaml:"configDir" flag:"containerd-config-dir" scope:"node" change:"restart"`
+
 	// Registries is the file of registry mirrors and credentials.
 	Registries string `yaml:"registries" flag:"private-registry" scope:"node" change:"live"`
 
@@ -230,7 +233,7 @@ type Containerd struct {
 	Snapshotter Snapshotter `yaml:"snapshotter" flag:"snapshotter" scope:"node" change:"never"`
 }
 
-// Args are further arguments for the components, as name=value. In the environment, several are separated by spaces.
+// Args are further arguments for the components, as name=value or --name=value. In the environment, several are separated by spaces.
 type Args struct {
 	// APIServer are further arguments for kube-apiserver.
 	APIServer []string `yaml:"apiserver" flag:"kube-apiserver-arg" scope:"node" change:"restart" commas:"keep"`

@@ -136,12 +136,14 @@ func (d *decoder) leaf(f Field, key, value *yaml.Node, extend bool) {
 	if !ok {
 		return
 	}
+	first, given := 0, len(texts)
 	if extend && !f.List {
 		d.fail(key, "%s: %s+ is for lists, and this is one value", f.Path, f.Flag)
 		return
 	}
 	if extend {
 		texts = append(f.plain(*d.cfg), texts...)
+		first = len(texts) - given
 	}
 	v, err := f.parseAll(texts)
 	if err != nil {
@@ -150,6 +152,23 @@ func (d *decoder) leaf(f Field, key, value *yaml.Node, extend bool) {
 	}
 	f.value(d.cfg).Set(v)
 	d.origins[f.Path] = Origin{File: d.file, Line: key.Line, Extended: extend}
+	d.arguments(f, value, first, given)
+}
+
+// arguments notes on which line each argument of a component stands: it is only
+// read much later, by the component's own package.
+func (d *decoder) arguments(f Field, value *yaml.Node, first, given int) {
+	if !f.Commas {
+		return
+	}
+	d.origins.forget(f.Path, first)
+	for i := range given {
+		line := value.Line
+		if value.Kind == yaml.SequenceNode {
+			line = value.Content[i].Line
+		}
+		d.origins[item(f.Path, first+i)] = Origin{File: d.file, Line: line}
+	}
 }
 
 // texts are the scalars of a setting's node: one, or those of a list. A list

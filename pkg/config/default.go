@@ -29,6 +29,6 @@ func Default() Config {
 		S3:         S3{Endpoint: "s3.amazonaws.com", Region: "us-east-1", Retain: 60, Timeout: Duration(10 * time.Minute)},
 		Kubeconfig: Kubeconfig{Path: "/etc/kelp/kubeconfig.yaml", Mode: 0o600},
 		Kubelet:    Kubelet{ConfigDir: "/etc/kelp/kubelet.conf.d"},
-		Containerd: Containerd{Registries: "/etc/kelp/registries.yaml", Snapshotter: SnapshotterOverlayFS},
+		Containerd: Containerd{ConfigDir: "/etc/kelp/containerd.conf.d", Registries: "/etc/kelp/registries.yaml", Snapshotter: SnapshotterOverlayFS},
 	}
 }

@@ -160,6 +160,7 @@ func (f Field) set(cfg *Config, origins Origins, from Origin, texts []string) er
 	}
 	f.value(cfg).Set(v)
 	origins[f.Path] = from
+	origins.forget(f.Path, 0)
 	return nil
 }
 

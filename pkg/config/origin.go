@@ -3,6 +3,8 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 )
 
 // Origin is where a value came from. The zero value is the default.
@@ -16,7 +18,7 @@ type Origin struct {
 }
 
 // Origins are the origins of the values that are not defaults, by the path of
-// their field.
+// their field, and those of single arguments of components as path[index].
 type Origins map[string]Origin
 
 // String names the origin as a user knows it: config.yaml:14, KELP_TOKEN,
@@ -79,4 +81,40 @@ func (o Origins) Take(from Origins, paths []string) Origins {
 		}
 	}
 	return all
+}
+
+// item is the key of one value of a list.
+func item(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
+
+// forget drops the origins of a list's values from the index on.
+func (o Origins) forget(path string, from int) {
+	for i := from; ; i++ {
+		if _, noted := o[item(path, i)]; !noted {
+			return
+		}
+		delete(o, item(path, i))
+	}
+}
+
+// Argument says where the user has given an argument of a component, whose name is
+// upstream's: config.yaml:14, or the flag or variable that has it. It is "" for what
+// nobody has given.
+func (o Origins) Argument(cfg Config, component, argument string) string {
+	for _, f := range fields {
+		name := strings.TrimSuffix(f.Flag, "-arg")
+		if !f.Commas || name != component {
+			continue
+		}
+		i := slices.Index(f.plain(cfg), argument)
+		if i < 0 {
+			return ""
+		}
+		if origin, noted := o[item(f.Path, i)]; noted {
+			return origin.String()
+		}
+		if origin, given := o[f.Path]; given {
+			return origin.String()
+		}
+	}
+	return ""
 }

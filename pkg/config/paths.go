@@ -33,6 +33,8 @@ type Paths struct {
 	Snapshots      string // snapshots, unless the configuration names another directory
 	Removed        string // says that the server was removed from its cluster
 	VersionFile    string // the version that wrote this directory last
+	Upgrade        string // the upgrade that is on trial, and how the last one has ended
+	Programs       string // programs that this server hands out to the cluster's nodes
 	StatusSocket   string // kelp status asks here, root only, 0600
 	Starts         string // how often kelp has started since the machine has booted
 
@@ -90,6 +92,8 @@ func (c Config) Paths() Paths {
 		Snapshots:      data("server", "snapshots"),
 		Removed:        data("server", "removed"),
 		VersionFile:    data("version.json"),
+		Upgrade:        data("upgrade"),
+		Programs:       data("upgrade", "programs"),
 		StatusSocket:   run("kelp.sock"),
 		Starts:         run("starts"),
 

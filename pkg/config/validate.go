@@ -72,6 +72,7 @@ func (k *checker) paths() {
 		{"dataDir", k.cfg.DataDir},
 		{"kubeconfig.path", k.cfg.Kubeconfig.Path},
 		{"kubelet.configDir", k.cfg.Kubelet.ConfigDir},
+		{"containerd.configDir", k.cfg.Containerd.ConfigDir},
 		{"containerd.registries", k.cfg.Containerd.Registries},
 	} {
 		switch {
@@ -169,12 +170,12 @@ func (k *checker) arguments() {
 			continue
 		}
 		for _, arg := range f.plain(k.cfg) {
-			name, _, _ := strings.Cut(arg, "=")
+			name, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 			switch bare := strings.TrimLeft(name, "-"); {
 			case bare == "" || strings.ContainsAny(bare, " \t\r\n"):
 				k.addf(f.Path, "%q is not name=value", arg)
 			case bare != name:
-				k.addf(f.Path, "%q: leave out the dashes in front", arg)
+				k.addf(f.Path, "%q: write it as name=value or --name=value", arg)
 			}
 		}
 	}

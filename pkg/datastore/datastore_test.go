@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,6 +59,45 @@ func TestReadyMeansAnswering(t *testing.T) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// A datastore in which the data is not is refused, by the place where the data is: to
+// begin there would be an empty cluster.
+func TestOtherDatastoresThanTheDatasAreRefused(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		has    func(config.Paths) string
+		wanted map[config.DatastoreKind]string // and what is said of it
+	}{
+		"nothing": {nil, map[config.DatastoreKind]string{config.DatastoreAuto: "", config.DatastoreSQLite: "", config.DatastoreEtcd: "", config.DatastoreExternal: ""}},
+		"SQLite's": {func(p config.Paths) string { return p.SQLiteFile }, map[config.DatastoreKind]string{
+			config.DatastoreAuto: "", config.DatastoreSQLite: "", config.DatastoreEtcd: "" /* it moves */, config.DatastoreExternal: "data is in SQLite",
+		}},
+		"etcd's": {func(p config.Paths) string { return filepath.Join(p.Etcd, "member", "wal", "0.wal") }, map[config.DatastoreKind]string{
+			config.DatastoreAuto: "", config.DatastoreSQLite: "data is in etcd", config.DatastoreEtcd: "", config.DatastoreExternal: "data is in etcd",
+		}},
+		"an external one's": {func(p config.Paths) string { return p.ExternalFile }, map[config.DatastoreKind]string{
+			config.DatastoreAuto: "external datastore", config.DatastoreSQLite: "external datastore", config.DatastoreEtcd: "external datastore", config.DatastoreExternal: "",
+		}},
+	} {
+		cfg := config.Default()
+		cfg.DataDir = t.TempDir()
+		if c.has != nil {
+			file := c.has(cfg.Paths())
+			if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for kind, want := range c.wanted {
+			cfg.Datastore.Kind = kind
+			if err := Check(cfg); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s data, %s wanted: %v, want %q", name, kind, err, want)
+			}
 		}
 	}
 }

@@ -93,7 +93,7 @@ func (d *Datastore) read(ctx context.Context) (data records.Data, err error) {
 // Source is the datastore to be read, gently while others use it.
 func (d *Datastore) Source(client *clientv3.Client, gentle bool) records.Source {
 	_, behindKine := d.backend.(*kine.Store)
-	return records.Source{Client: client, Seconds: behindKine, Gentle: gentle}
+	return records.Source{Client: client, Kine: behindKine, Gentle: gentle}
 }
 
 // With runs the datastore for as long as do needs its client.

@@ -95,7 +95,7 @@ func TestMove(t *testing.T) {
 		if err := fill(ctx, c); err != nil {
 			return err
 		}
-		before, err = records.Read(ctx, records.Source{Client: c, Seconds: true})
+		before, err = records.Read(ctx, records.Source{Client: c, Kine: true})
 		return err
 	}); err != nil {
 		t.Fatal(err)
@@ -205,7 +205,11 @@ func TestCompareFindsWhatDiffers(t *testing.T) {
 	cfg := records.Data{Revision: 5, Keys: keys("a", "b")}
 	for name, c := range map[string]records.Data{
 		"behind": {Revision: 4, Keys: keys("a", "b")}, "fewer": {Revision: 5, Keys: keys("a")},
-		"other key": {Revision: 5, Keys: keys("a", "c")},
+		"other key":      {Revision: 5, Keys: keys("a", "c")},
+		"other value":    {Revision: 5, Keys: []*mvccpb.KeyValue{keys("a")[0], {Key: []byte("b"), ModRevision: 3, Value: []byte("x")}}},
+		"other revision": {Revision: 5, Keys: []*mvccpb.KeyValue{keys("a")[0], {Key: []byte("b"), ModRevision: 4}}},
+		"other life":     {Revision: 5, Keys: []*mvccpb.KeyValue{keys("a")[0], {Key: []byte("b"), ModRevision: 3, Lease: 60}}},
+		"twice":          {Revision: 5, Keys: keys("a", "a")},
 	} {
 		if err := records.Compare(cfg, c); err == nil {
 			t.Errorf("%s: found nothing", name)

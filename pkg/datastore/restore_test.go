@@ -164,6 +164,33 @@ func restoreInto(t *testing.T, kind config.DatastoreKind, s *snapshot.Snapshot, 
 	}
 }
 
+// A member that is made anew is another one, of another cluster: those who knew the
+// former one would overwrite what was restored, with what they hold.
+func TestRestoredMemberIsAnother(t *testing.T) {
+	t.Parallel()
+	m, content := newMachine(t), records.Data{Keys: keys("/a")}
+	clusters, members := map[uint64]bool{}, map[uint64]bool{}
+	for range 2 {
+		b := builder{kind: config.DatastoreEtcd, paths: m.paths, member: m.in}
+		if err := b.build(t.Context(), Content{Revision: 7, Keys: content.All()}); err != nil {
+			t.Fatal(err)
+		}
+		if err := newEtcd(m.in, m.paths).With(t.Context(), func(ctx context.Context, client *clientv3.Client) error {
+			list, err := client.MemberList(ctx)
+			if err != nil {
+				return err
+			}
+			clusters[list.Header.ClusterId], members[list.Members[0].ID] = true, true
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(clusters) != 2 || len(members) != 2 {
+		t.Errorf("two restores at one address made clusters %v and members %v", clusters, members)
+	}
+}
+
 // Files that are not whole are refused, whatever is wrong with them.
 func TestBrokenSnapshots(t *testing.T) {
 	t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,6 +57,56 @@ func TestAFullDatastoreGoesOnWhenThereIsRoom(t *testing.T) {
 		})
 		stop()
 		return errors.Join(err, <-watching)
+	}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A member that is alone takes no writes when its disk has hardly any room left: at
+// the first one that fails etcd would end the process. It can be read meanwhile, says
+// why, and goes on by itself when there is room.
+func TestAMemberRestsBeforeItsDiskIsFull(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	d := newEtcd(m.in, m.paths)
+	var free atomic.Int64
+	free.Store(20 << 20)
+	if err := d.With(t.Context(), func(ctx context.Context, client *clientv3.Client) error {
+		if _, err := client.Put(ctx, "/before", "x"); err != nil {
+			return err
+		}
+		s := space.New(space.Options{Connect: d.Client, Own: d.Endpoint().URLs[0], Members: true, Disk: m.cfg.DataDir,
+			Room: func(string) (int64, int64, error) { return free.Load(), 100 << 30, nil }})
+		ctx, stop := context.WithCancel(ctx)
+		running := make(chan error, 3)
+		go func() { running <- s.Watch(ctx) }()
+		err := poll.Until(ctx, 20*time.Second, func(ctx context.Context) error {
+			_, put := client.Put(ctx, "/during", "x")
+			if ready := s.Ready(ctx); put == nil || ready == nil || !strings.Contains(ready.Error(), "takes no writes: make room") {
+				return fmt.Errorf("it takes writes: %v, and says %v", put, ready)
+			}
+			return nil
+		})
+		if res, getting := client.Get(ctx, "/before"); getting != nil || len(res.Kvs) != 1 {
+			err = errors.Join(err, fmt.Errorf("it cannot be read: %+v, %w", res, getting))
+		}
+		// The alarm is seen by whoever asks, and not raised again and again.
+		roomy := space.New(space.Options{Connect: d.Client, Own: d.Endpoint().URLs[0], Members: true})
+		go func() { running <- roomy.Watch(ctx) }()
+		err = errors.Join(err, poll.Until(ctx, 20*time.Second, func(context.Context) error {
+			if !roomy.Usage().Alarm {
+				return errors.New("nobody sees the alarm")
+			}
+			return nil
+		}))
+		free.Store(50 << 30)
+		go func() { running <- s.Tend(ctx) }() // it looks at once, and then twice a minute
+		err = errors.Join(err, poll.Until(ctx, time.Minute, func(ctx context.Context) error {
+			_, err := client.Put(ctx, "/after", "x")
+			return err
+		}))
+		stop()
+		return errors.Join(err, <-running, <-running, <-running)
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -60,7 +60,7 @@ func Look(ctx context.Context, cfg config.Config, broken string, host []Answer) 
 	e := Evidence{Now: time.Now(), Config: cfg, Broken: broken, Host: host}
 	e.Server, _ = join.HasKeys(cfg.Paths())
 	var work sync.WaitGroup
-	work.Go(func() { e.Unit = observeUnit(ctx) })
+	work.Go(func() { e.Unit = observeUnit(ctx, e.Server) })
 	work.Go(func() { e.Status, e.StatusErr = observeStatus(ctx, cfg) })
 	work.Go(func() { e.Certificates, e.CertificatesErr = observeCertificates(cfg, e.Server) })
 	if e.Server {
@@ -74,7 +74,13 @@ func Look(ctx context.Context, cfg config.Config, broken string, host []Answer) 
 		}
 		e.API = observeAPI(ctx, c)
 		if e.API.Answers() {
-			e.Cluster, e.API.Lists = observeCluster(ctx, c, cfg, e.Server)
+			limit := lookTimeout
+			if len(e.API.Failed) > 0 {
+				limit = apiTimeout // lists may wait for the very thing that fails
+			}
+			limited, cancel := context.WithTimeout(ctx, limit)
+			defer cancel()
+			e.Cluster, e.API.Lists = observeCluster(limited, c, cfg, e.Server)
 		}
 	})
 	work.Wait()

@@ -23,18 +23,27 @@ func waitingContainer(e Evidence, p *corev1.Pod, s corev1.ContainerStatus, w *co
 		return problem(aboutPods, text, fmt.Sprintf("%q is no name of an image", s.Image), describe(p)), w.Reason
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 		return problem(aboutPods, text, cmp.Or(w.Message, w.Reason), describe(p)), w.Reason
-	case "CrashLoopBackOff":
-		cause := ""
-		if t := s.LastTerminationState.Terminated; t != nil {
-			cause = fmt.Sprintf("it ended with status %d", t.ExitCode)
-			if t.Reason == "OOMKilled" {
-				cause = "it used more memory than its limit"
-			}
-		}
-		return problem(aboutPods, fmt.Sprintf("%s: container %s ends again and again, %d times so far", name(p), s.Name, s.RestartCount), cause,
-			fmt.Sprintf("kelp kubectl -n %s logs %s -c %s --previous", p.Namespace, p.Name, s.Name)), w.Reason
+	case crashing:
+		return endsAgain(p, s, s.LastTerminationState.Terminated), crashing
 	}
 	return Answer{}, ""
+}
+
+// crashing is the kubelet's word for a container that it waits with before it starts it
+// again.
+const crashing = "CrashLoopBackOff"
+
+// endsAgain is about such a container, and its last end, if that is known.
+func endsAgain(p *corev1.Pod, s corev1.ContainerStatus, t *corev1.ContainerStateTerminated) Answer {
+	cause := ""
+	if t != nil {
+		cause = fmt.Sprintf("it ended with status %d", t.ExitCode)
+		if t.Reason == "OOMKilled" {
+			cause = "it used more memory than its limit"
+		}
+	}
+	return problem(aboutPods, fmt.Sprintf("%s: container %s ends again and again, %d times so far", name(p), s.Name, s.RestartCount), cause,
+		fmt.Sprintf("kelp kubectl -n %s logs %s -c %s --previous", p.Namespace, p.Name, s.Name))
 }
 
 // image says why an image cannot be had. The first failure has the whole

@@ -36,7 +36,8 @@ func controllers(e Evidence) []Answer {
 			break // the others follow from the same
 		}
 	}
-	if len(list) == 0 {
+	seen := e.Cluster.Errs["permissions"] == "" && e.Cluster.Errs["leases"] == "" && e.Cluster.Errs["deployments"] == ""
+	if len(list) == 0 && seen {
 		where := "here"
 		if holder := holderOf(e); holder != "" {
 			where = "on " + holder
@@ -56,7 +57,7 @@ func denied(e Evidence) []Answer {
 		}
 		list = append(list, problem(aboutControllers, fmt.Sprintf("%s may not %s", strings.TrimPrefix(user, "system:"), strings.Join(lost, ", ")),
 			fmt.Sprintf("its role or the binding of it, both called %s, was changed or deleted", user),
-			"systemctl restart "+orElse(e.Unit.Name, "kelp")+", which makes both anew", "kelp kubectl describe clusterrolebinding "+user))
+			restartServer(e)+", which makes both anew", "kelp kubectl describe clusterrolebinding "+user))
 	}
 	return list
 }

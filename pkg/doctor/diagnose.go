@@ -98,6 +98,14 @@ func stopped(e Evidence) Answer {
 	return problem(aboutKelp, text, "somebody has stopped it, or it was never started", "systemctl start "+u.Name)
 }
 
+// silence is in a few words what keeps kelp from saying how it is.
+func silence(e Evidence) string {
+	if e.StatusErr == "" || e.StatusErr == ErrNotRunning.Error() {
+		return "does not run"
+	}
+	return "runs, and does not say how it is"
+}
+
 func restarts(u Unit) int {
 	n := 0
 	_, _ = fmt.Sscan(u.Restarts, &n) // none is 0
@@ -125,6 +133,14 @@ func journal(e Evidence) string {
 	return "journalctl -u " + e.Unit.Name + " -n 50"
 }
 
+// restartServer is how the unit of a server is started anew.
+func restartServer(e Evidence) string {
+	if e.Server {
+		return "systemctl restart " + orElse(e.Unit.Name, unitOf(true))
+	}
+	return "on a server: systemctl restart " + unitOf(true)
+}
+
 // logOf is the command for what a component has logged: a field of each line.
 func logOf(e Evidence, component string) string {
 	if e.Unit.Name == "" {
@@ -149,6 +165,9 @@ func certificates(e Evidence) []Answer {
 	for i, c := range e.Certificates {
 		authority := c.Authority == ""
 		switch {
+		case c.Damaged != "" && !authority: // of an authority the machine's checks tell
+			list = append(list, problem(aboutCertificates, c.Name+" is damaged", c.Damaged, "kelp certificate rotate "+c.Name))
+			continue
 		case c.NotAfter.IsZero():
 			continue // an agent has but some, and a missing one is made at the start
 		case c.DaysLeft < 0 && authority:
@@ -176,7 +195,7 @@ func certificates(e Evidence) []Answer {
 // renews is why a certificate was not renewed in time.
 func renews(e Evidence) string {
 	if e.Status == nil {
-		return "kelp renews certificates while it runs and at its start, and it does not run"
+		return "kelp renews certificates while it runs and at its start, and it " + silence(e)
 	}
 	for _, c := range e.Status.Components {
 		if c.Name == "renewal" && c.LastError != "" {
@@ -193,7 +212,7 @@ func api(e Evidence) []Answer {
 	case e.API.Answers():
 		return answering(e)
 	case e.Status == nil:
-		return []Answer{problem(aboutAPI, "it does not answer", "kelp does not run", "see kelp, above")}
+		return []Answer{problem(aboutAPI, "it does not answer", "kelp "+silence(e), "see kelp, above")}
 	case url == "":
 		return []Answer{problem(aboutAPI, "it cannot be asked", e.API.Err, "kelp status")}
 	}
@@ -204,7 +223,7 @@ func api(e Evidence) []Answer {
 	case e.Store.Err != "":
 		cause, next = "the datastore does not answer: "+e.Store.Err, []string{"see the datastore, above"}
 	case expired(e) != "":
-		cause, next = "the certificate "+expired(e)+" has ended", []string{"kelp certificate rotate"}
+		cause, next = "the certificate "+expired(e)+" has ended", []string{"kelp certificate rotate " + expired(e)}
 	case waiting != "":
 		cause = "it waits for " + waiting
 	case len(e.API.Failed) > 0:

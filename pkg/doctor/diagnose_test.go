@@ -72,8 +72,8 @@ func well() Evidence {
 
 func snapshotObject(name, state string, created time.Time) unstructured.Unstructured {
 	return unstructured.Unstructured{Object: map[string]any{
-		"metadata": map[string]any{"name": name},
-		"spec":     map[string]any{"node": "main", "created": created.Format(time.RFC3339)},
+		"metadata": map[string]any{"name": name, "labels": map[string]any{"kelp.io/node": "main"}},
+		"spec":     map[string]any{"node": "main", "location": "/s/" + name + ".snapshot.zst", "created": created.Format(time.RFC3339)},
 		"status":   map[string]any{"state": state, "message": "cut short"},
 	}}
 }
@@ -138,6 +138,10 @@ func TestKelpAndTheAPI(t *testing.T) {
 		e.Store = Store{Kind: config.DatastoreSQLite, Err: "nobody serves it"}
 		e.Unit.Active = "inactive"
 	}
+	hanging := func(e *Evidence) {
+		down(e)
+		e.StatusErr, e.Unit.Active = "deadline exceeded", "active"
+	}
 	degraded := func(e *Evidence, name, why string) {
 		e.Status.Ready = false
 		for i, c := range e.Status.Components {
@@ -157,6 +161,9 @@ func TestKelpAndTheAPI(t *testing.T) {
 			e.Status.Started, e.Unit.Restarts, e.Unit.Errors = noon.Add(-time.Minute), "5", []string{"disk full"}
 		}, Warning, []string{"kelp: systemd has restarted it 5 times", "disk full"}},
 		"a component":                {func(e *Evidence) { degraded(e, "kubelet", "PLEG is not healthy") }, Problem, []string{"kelp: component kubelet is degraded", "PLEG is not healthy", "grep kubelet"}},
+		"hanging":                    {hanging, Problem, []string{"kelp: it does not say how it is: deadline exceeded", "nobody answers on the status socket", "systemctl restart kelp"}},
+		"api: kelp hangs":            {hanging, Problem, []string{"api: it does not answer", "kelp runs, and does not say how it is"}},
+		"its datastore hangs":        {hanging, Unknown, []string{"datastore: it is a part of kelp, which runs, and does not say how it is"}},
 		"a setting":                  {func(e *Evidence) { e.Broken = "config.yaml:3: unknown key" }, Problem, []string{"kelp: the configuration is refused", "config.yaml:3: unknown key"}},
 		"api: kelp is down":          {down, Problem, []string{"api: it does not answer", "kelp does not run"}},
 		"the rest cannot be asked":   {down, Unknown, []string{"cluster: nodes, pods", "the API does not answer"}},
@@ -165,7 +172,7 @@ func TestKelpAndTheAPI(t *testing.T) {
 			e.API.Err = "refused"
 			e.Status.Components[1] = supervisor.Status{Name: "apiserver", State: supervisor.Waiting, WaitingFor: []string{"datastore", "front"}}
 		}, Problem, []string{"api:", "it waits for datastore, front", "kelp status"}},
-		"api: a certificate": {func(e *Evidence) { e.API.Err, e.Certificates[1].NotAfter = "x509: expired", noon.Add(-time.Hour) }, Problem, []string{"api:", "the certificate kubelet has ended", "kelp certificate rotate"}},
+		"api: a certificate": {func(e *Evidence) { e.API.Err, e.Certificates[1].NotAfter = "x509: expired", noon.Add(-time.Hour) }, Problem, []string{"api:", "the certificate kubelet has ended", "kelp certificate rotate kubelet"}},
 		"api: its checks":    {func(e *Evidence) { e.API.Failed = []string{"etcd"} }, Problem, []string{"api: it answers, and its own checks fail: etcd"}},
 		"api: slow":          {func(e *Evidence) { e.API.Lists = 3 * time.Second }, Warning, []string{"api: it answers slowly: a request took 3s", "too little CPU"}},
 		"api: of an agent": {func(e *Evidence) {
@@ -174,6 +181,9 @@ func TestKelpAndTheAPI(t *testing.T) {
 		"a certificate has ended": {func(e *Evidence) {
 			e.Certificates[1].NotAfter, e.Certificates[1].DaysLeft = noon.Add(-50*time.Hour), -3
 		}, Problem, []string{"certificates: kubelet has ended, 3 days ago", "kelp certificate rotate kubelet"}},
+		"a damaged certificate": {func(e *Evidence) {
+			e.Certificates[1] = pki.Status{Name: "kubelet", Authority: "client-ca", Damaged: "c.crt: there is no certificate in it"}
+		}, Problem, []string{"certificates: kubelet is damaged", "there is no certificate in it", "kelp certificate rotate kubelet"}},
 		"a certificate ends": {func(e *Evidence) { e.Certificates[1].DaysLeft = 12 }, Warning, []string{"certificates: kubelet ends in 12 days", "kelp certificate rotate kubelet"}},
 		"an authority ends":  {func(e *Evidence) { e.Certificates[0].DaysLeft = 100 }, Warning, []string{"certificates: the authority server-ca ends in 100 days", "kelp certificate rotate-ca"}},
 		"a clock that is behind": {func(e *Evidence) {
@@ -191,9 +201,13 @@ func TestDatastore(t *testing.T) {
 		e.Store.Members = []voters.Member{{Name: "a", Leader: true}, {Name: "b"}, {Name: "c"}}
 	}
 	for name, f := range map[string]fault{
-		"fine":           {etcd, Good, []string{"datastore: etcd answers a read in 1ms", "within 2ms"}},
-		"away":           {func(e *Evidence) { e.Store.Err = "timeout" }, Problem, []string{"datastore: it does not answer", "timeout"}},
-		"of a dead kelp": {func(e *Evidence) { e.Status, e.Store.Err = nil, "nobody serves it" }, Unknown, []string{"datastore: it runs in kelp, which does not run"}},
+		"fine": {etcd, Good, []string{"datastore: etcd answers a read in 1ms", "within 2ms"}},
+		"away": {func(e *Evidence) { e.Store.Err = "timeout" }, Problem, []string{"datastore: it does not answer", "timeout"}},
+		"away, for its disk": {func(e *Evidence) {
+			etcd(e)
+			e.Store.Fsync, e.Store.Err = 4*time.Second, "context deadline exceeded"
+		}, Problem, []string{"datastore: it does not answer", "the disk is slow: 1 of 100 writes to etcd's log takes over 4s", "context deadline exceeded", "iostat -x 1"}},
+		"of a dead kelp": {func(e *Evidence) { e.Status, e.Store.Err = nil, "nobody serves it" }, Unknown, []string{"datastore: it is a part of kelp, which does not run"}},
 		"external, away": {func(e *Evidence) {
 			e.Status, e.Store = nil, Store{Kind: config.DatastoreExternal, Err: "connection refused"}
 		}, Problem, []string{"datastore: it does not answer", "connection refused", "can be reached from here"}},
@@ -252,6 +266,22 @@ func TestControllers(t *testing.T) {
 		}, Good, []string{"controllers:"}},
 	} {
 		f.check(t, name)
+	}
+}
+
+// What could not be asked for is not said to be well.
+func TestWhatIsNotSeenIsNotGood(t *testing.T) {
+	t.Parallel()
+	for subject, lists := range map[string][]string{aboutControllers: {"permissions", "leases", "deployments"}, aboutPods: {"pods"}} {
+		for _, list := range lists {
+			e := well()
+			e.Cluster.Errs = map[string]string{list: "context deadline exceeded"}
+			for _, a := range Diagnose(e).Answers {
+				if a.Subject == subject {
+					t.Errorf("without %s it says %+v", list, a)
+				}
+			}
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ type Evidence struct {
 type Unit struct {
 	Name     string // empty where there is none
 	Active   string // systemd's ActiveState
+	Enabled  bool   // it starts with the machine
 	Result   string // of the last run
 	Restarts string
 	Errors   []string // the last lines in its journal that tell of an error
@@ -96,6 +97,7 @@ type Cluster struct {
 	DNSSlices   []discoveryv1.EndpointSlice
 	Addons      []unstructured.Unstructured
 	Snapshots   []unstructured.Unstructured
+	Upgrades    []unstructured.Unstructured
 	// Denied are what the control plane's parts may not do and have to, by user.
 	Denied map[string][]string
 	// Tunnels are why the API server does not reach a node's kubelet, by node;

@@ -9,6 +9,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	versions "k8s.io/apimachinery/pkg/util/version"
+
+	"github.com/kelp-project/kelp/pkg/join"
 )
 
 // nodes is problem 2: nodes are not ready.
@@ -38,6 +40,12 @@ func condition(n *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondit
 		}
 	}
 	return nil
+}
+
+// isServer says whether a node has a control plane beside its kubelet.
+func isServer(n *corev1.Node) bool {
+	_, server := n.Labels[join.ControlPlane]
+	return server
 }
 
 // pressures are what a node may be short of.
@@ -82,17 +90,17 @@ func silent(e Evidence, n *corev1.Node, c *corev1.NodeCondition) Answer {
 	next := []string{"on " + n.Name + ": kelp doctor"}
 	if n.Name == e.Config.Node.Name {
 		if e.Status == nil {
-			return problem(aboutNodes, text, "kelp does not run on it, which is this machine", "systemctl start "+orElse(e.Unit.Name, "kelp"))
+			return problem(aboutNodes, text, "kelp "+silence(e)+" on it, which is this machine", "see kelp, above")
 		}
 		return problem(aboutNodes, text, componentsOf(e, "kubelet", "containerd"), logOf(e, "kubelet"))
 	}
 	for _, r := range e.Reach {
 		if r.Node == n.Name && !r.Pods {
 			if r.Err == "" {
-				return problem(aboutNodes, text, "the machine answers on its kubelet's port: its kubelet cannot write to the API; its clock or its certificate may be wrong", next...)
+				return problem(aboutNodes, text, "the machine takes connections on its kubelet's port: its kubelet hangs, or cannot write to the API, for a firewall, its clock or its certificate", next...)
 			}
 			if refused(r.Err) {
-				return problem(aboutNodes, text, "the machine is up, and kelp does not run on it", "on "+n.Name+": systemctl start kelp; kelp doctor")
+				return problem(aboutNodes, text, "the machine is up, and kelp does not run on it", "on "+n.Name+": systemctl start "+unitOf(isServer(n))+"; kelp doctor")
 			}
 			return problem(aboutNodes, text, "the machine is off, or the network to "+r.Address+" is cut: "+r.Err, append([]string{"ping " + host(r.Address)}, next...)...)
 		}
@@ -111,7 +119,11 @@ func host(address string) string {
 
 // notReady is a node whose kubelet says so itself.
 func notReady(e Evidence, n *corev1.Node, c *corev1.NodeCondition) Answer {
-	next := []string{"on " + n.Name + ": kelp status", "on " + n.Name + ": " + journal(e)}
+	log := "journalctl -u " + unitOf(isServer(n)) + " -n 50"
+	if n.Name == e.Config.Node.Name {
+		log = journal(e)
+	}
+	next := []string{"on " + n.Name + ": kelp status", "on " + n.Name + ": " + log}
 	cause := c.Message
 	switch {
 	case strings.Contains(c.Message, "cni") || strings.Contains(c.Message, "network"):
@@ -232,7 +244,7 @@ func dnsCause(e Evidence) (cause string, next []string) {
 	}
 	switch {
 	case c.DNS == nil:
-		return "there is no Service kube-dns in kube-system", []string{"systemctl restart " + orElse(e.Unit.Name, "kelp") + ", which applies what kelp packages again", "kelp kubectl get addons -A"}
+		return "there is no Service kube-dns in kube-system", []string{restartServer(e) + ", which applies what kelp packages again", "kelp kubectl get addons -A"}
 	case i >= 0 && c.Deployments[i].Spec.Replicas != nil && *c.Deployments[i].Spec.Replicas == 0:
 		return "somebody has scaled CoreDNS to 0", []string{"kelp kubectl -n kube-system scale deploy/coredns --replicas=1"}
 	case i >= 0 && c.Deployments[i].Status.AvailableReplicas == 0:
@@ -240,7 +252,7 @@ func dnsCause(e Evidence) (cause string, next []string) {
 	case !slices.Contains(c.DNS.Spec.ClusterIPs, e.DNS.Server):
 		return fmt.Sprintf("the Service kube-dns has the address %s, and pods are told %s", strings.Join(c.DNS.Spec.ClusterIPs, ", "), e.DNS.Server), []string{"kelp kubectl -n kube-system delete service kube-dns, and restart kelp"}
 	case endpoints == 0:
-		return "the Service kube-dns selects no pod that is ready", []string{"kelp kubectl -n kube-system get service kube-dns -o jsonpath={.spec.selector}", "systemctl restart " + orElse(e.Unit.Name, "kelp") + ", which applies what kelp packages again"}
+		return "the Service kube-dns selects no pod that is ready", []string{"kelp kubectl -n kube-system get service kube-dns -o jsonpath={.spec.selector}", restartServer(e) + ", which applies what kelp packages again"}
 	}
 	return "CoreDNS is ready, and its answers do not come back: " + e.DNS.Err, []string{logs, "kelp status, and its components proxy and network"}
 }

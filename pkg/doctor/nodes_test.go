@@ -32,12 +32,16 @@ func TestNodes(t *testing.T) {
 		return func(e *Evidence) { e.Cluster.Nodes[0].Status.NodeInfo.KubeletVersion = v }
 	}
 	for name, f := range map[string]fault{
-		"silent, kelp is down there": {other(corev1.ConditionUnknown, "", Reach{Node: "b", Address: "10.0.0.9:10250", Err: "connect: connection refused"}), Problem, []string{"nodes: b is not ready: its kubelet has said nothing for 5m00s", "the machine is up, and kelp does not run on it", "on b: systemctl start kelp"}},
+		"silent, kelp is down there": {other(corev1.ConditionUnknown, "", Reach{Node: "b", Address: "10.0.0.9:10250", Err: "connect: connection refused"}), Problem, []string{"nodes: b is not ready: its kubelet has said nothing for 5m00s", "the machine is up, and kelp does not run on it", "on b: systemctl start kelp-agent;"}},
+		"silent, a server": {func(e *Evidence) {
+			other(corev1.ConditionUnknown, "", Reach{Node: "b", Address: "10.0.0.9:10250", Err: "connect: connection refused"})(e)
+			e.Cluster.Nodes[len(e.Cluster.Nodes)-1].Labels = map[string]string{"node-role.kubernetes.io/control-plane": "true"}
+		}, Problem, []string{"nodes: b", "on b: systemctl start kelp;"}},
 		"silent, cut off":            {other(corev1.ConditionUnknown, "", Reach{Node: "b", Address: "10.0.0.9:10250", Err: "i/o timeout"}), Problem, []string{"nodes: b is not ready", "the machine is off, or the network to 10.0.0.9:10250 is cut: i/o timeout", "ping 10.0.0.9"}},
-		"silent, and it answers":     {other(corev1.ConditionUnknown, "", Reach{Node: "b", Address: "10.0.0.9:10250"}), Problem, []string{"nodes: b", "its kubelet cannot write to the API"}},
+		"silent, and it answers":     {other(corev1.ConditionUnknown, "", Reach{Node: "b", Address: "10.0.0.9:10250"}), Problem, []string{"nodes: b", "takes connections on its kubelet's port: its kubelet hangs, or cannot write to the API"}},
 		"silent, not tried":          {other(corev1.ConditionUnknown, ""), Problem, []string{"nodes: b", "the machine is off, kelp does not run on it, or the network is cut"}},
 		"silent, of an IPv6 address": {other(corev1.ConditionUnknown, "", Reach{Node: "b", Address: "[fd00::9]:10250", Err: "i/o timeout"}), Problem, []string{"ping fd00::9"}},
-		"its network is missing":     {other(corev1.ConditionFalse, "container runtime network not ready: cni plugin not initialized"), Problem, []string{"nodes: b is not ready: its kubelet says so", "the network of pods is not there", "install your CNI plugin"}},
+		"its network is missing":     {other(corev1.ConditionFalse, "container runtime network not ready: cni plugin not initialized"), Problem, []string{"nodes: b is not ready: its kubelet says so", "the network of pods is not there", "on b: journalctl -u kelp-agent -n 50", "install your CNI plugin"}},
 		"its containerd is missing":  {other(corev1.ConditionFalse, "container runtime is down"), Problem, []string{"nodes: b", "containerd does not answer: container runtime is down", "kelp crictl info"}},
 		"this one": {func(e *Evidence) {
 			e.Cluster.Nodes[0].Status.Conditions[0] = corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionUnknown, LastHeartbeatTime: ago(time.Minute)}
@@ -105,7 +109,10 @@ func TestManifestsAndSnapshots(t *testing.T) {
 		"a file that was not applied": {func(e *Evidence) { e.Cluster.Addons = append(e.Cluster.Addons, addon) }, Problem, []string{"manifests: /m/web.yaml was not applied", "no kind Foo", "describe addon web"}},
 		"a snapshot of no use": {func(e *Evidence) {
 			e.Cluster.Snapshots = append(e.Cluster.Snapshots, snapshotObject("s0", "Failed", noon))
-		}, Warning, []string{"snapshots: the snapshot s0 is of no use", "cut short"}},
+		}, Warning, []string{"snapshots: the snapshot s0 is of no use", "cut short", "on main: kelp snapshot delete s0.snapshot.zst"}},
+		"one that was not made": {func(e *Evidence) {
+			e.Status.Components = append(e.Status.Components, supervisor.Status{Name: "snapshot-schedule", State: supervisor.Degraded, LastError: "read-only file system"})
+		}, Problem, []string{"snapshots: the last one that was due was not made", "read-only file system", "df -h /var/lib/kelp/server/snapshots"}},
 		"old snapshots": {func(e *Evidence) {
 			e.Cluster.Snapshots = []unstructured.Unstructured{snapshotObject("s0", "Good", noon.Add(-72*time.Hour))}
 		}, Warning, []string{"snapshots: the newest good one is 3d00h old", "kelp snapshot save"}},

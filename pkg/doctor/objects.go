@@ -3,6 +3,7 @@ package doctor
 import (
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -44,10 +45,14 @@ func snapshotAnswers(e Evidence) []Answer {
 	var list []Answer
 	for _, o := range e.Cluster.Snapshots {
 		if field(o, "status", "state") == "Failed" {
-			list = append(list, warning(aboutSnapshots, "the snapshot "+o.GetName()+" is of no use", field(o, "status", "message"), "on "+field(o, "spec", "node")+": kelp snapshot delete "+o.GetName()))
+			// What cannot be read says neither where it was made nor its name.
+			list = append(list, warning(aboutSnapshots, "the snapshot "+o.GetName()+" is of no use", field(o, "status", "message"),
+				"on "+o.GetLabels()["kelp.io/node"]+": kelp snapshot delete "+filepath.Base(field(o, "spec", "location"))))
 		}
 	}
 	switch age := e.Now.Sub(newest); {
+	case notMadeBecause(e) != "":
+		return append(list, problem(aboutSnapshots, "the last one that was due was not made", notMadeBecause(e), "df -h "+e.Config.SnapshotDir(), "kelp snapshot save"))
 	case newest.IsZero() && e.Status != nil && e.Now.Sub(e.Status.Started) < old:
 		return append(list, good(aboutSnapshots, "none was due yet"))
 	case newest.IsZero():
@@ -58,6 +63,20 @@ func snapshotAnswers(e Evidence) []Answer {
 		return []Answer{good(aboutSnapshots, "the newest one was made %s ago, on %s, and read back", short(age), node)}
 	}
 	return list
+}
+
+// notMadeBecause is what the last scheduled snapshot of this server failed for,
+// empty where it did not.
+func notMadeBecause(e Evidence) string {
+	if e.Status == nil {
+		return ""
+	}
+	for _, c := range e.Status.Components {
+		if c.Name == "snapshot-schedule" && !c.OK() {
+			return c.LastError
+		}
+	}
+	return ""
 }
 
 // newestSnapshot is when the newest good one was made, and on which server.

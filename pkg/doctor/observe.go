@@ -59,6 +59,7 @@ const (
 
 var (
 	addonResource    = schema.GroupVersionResource{Group: "kelp.io", Version: "v1", Resource: "addons"}
+	upgradeResource  = schema.GroupVersionResource{Group: "kelp.io", Version: "v1", Resource: "upgrades"}
 	snapshotResource = schema.GroupVersionResource{Group: "kelp.io", Version: "v1", Resource: "snapshots"}
 )
 

@@ -13,8 +13,8 @@ func TestParseUnit(t *testing.T) {
 	if got := parseUnit("LoadState=not-found\nActiveState=inactive\n"); got.Name != "" {
 		t.Errorf("a unit that is not there: %+v", got)
 	}
-	got := parseUnit("Result=exit-code\nNRestarts=3\nLoadState=loaded\nActiveState=failed\n")
-	if want := (Unit{Name: "loaded", Active: "failed", Result: "exit-code", Restarts: "3"}); !cmp.Equal(got, want) {
+	got := parseUnit("Result=exit-code\nNRestarts=3\nLoadState=loaded\nUnitFileState=enabled\nActiveState=failed\n")
+	if want := (Unit{Name: "loaded", Active: "failed", Enabled: true, Result: "exit-code", Restarts: "3"}); !cmp.Equal(got, want) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -78,5 +78,41 @@ changes 7
 	}
 	if m["changes"] != 7 {
 		t.Errorf("got %v", m["changes"])
+	}
+}
+
+// A package brings the units of both roles, and install.sh one of them.
+func TestChooseUnit(t *testing.T) {
+	t.Parallel()
+	server, agent := Unit{Name: "kelp", Active: "inactive"}, Unit{Name: "kelp-agent", Active: "inactive"}
+	enabled := func(u Unit) Unit { u.Enabled = true; return u }
+	state := func(u Unit, active string) Unit { u.Active = active; return u }
+	for name, c := range map[string]struct {
+		found      []Unit
+		role, want string
+	}{
+		"none":                           {nil, "kelp", ""},
+		"one, of whatever role":          {[]Unit{server}, "kelp-agent", "kelp"},
+		"both, never started":            {[]Unit{server, agent}, "kelp-agent", "kelp-agent"},
+		"both, one starts with the host": {[]Unit{enabled(server), agent}, "kelp-agent", "kelp"},
+		"both, one runs":                 {[]Unit{enabled(server), state(agent, "active")}, "kelp", "kelp-agent"},
+		"both, one has failed":           {[]Unit{server, state(agent, "failed")}, "kelp", "kelp-agent"},
+	} {
+		if got := choose(c.found, c.role); got.Name != c.want {
+			t.Errorf("%s: %q, want %q", name, got.Name, c.want)
+		}
+	}
+}
+
+// What only a server can do is said of one, wherever the doctor runs.
+func TestRestartServer(t *testing.T) {
+	t.Parallel()
+	for want, e := range map[string]Evidence{
+		"systemctl restart kelp":              {Server: true, Unit: Unit{Name: "kelp"}},
+		"on a server: systemctl restart kelp": {Unit: Unit{Name: "kelp-agent"}},
+	} {
+		if got := restartServer(e); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
 	}
 }

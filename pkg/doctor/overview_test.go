@@ -33,6 +33,7 @@ func trio() Overview {
 	seen := Cluster{
 		Nodes:     []corev1.Node{silent, server("server-1"), cordoned},
 		Leases:    []coordinationv1.Lease{{ObjectMeta: metav1.ObjectMeta{Name: leaseName}, Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("server-2")}}},
+		Upgrades:  []unstructured.Unstructured{upgradeObject("new", "Failed", noon), upgradeObject("old", "Done", noon.Add(-time.Hour))},
 		Snapshots: []unstructured.Unstructured{snapshotObject("a", "Good", noon.Add(-2*time.Hour)), snapshotObject("b", "Failed", noon), snapshotObject("c", "Good", noon.Add(-time.Hour))},
 	}
 	o := Overview{Store: StoreState{Kind: config.DatastoreEtcd}, Certificate: firstEnding([]pki.Status{
@@ -41,6 +42,15 @@ func trio() Overview {
 	summarise(&o, seen, []voters.Member{
 		{Name: "server-1", Leader: true, DBSize: 4_200_000}, {Name: "server-2"}, {Name: "server-3", Problem: "does not answer: refused"}, {Learner: true},
 	})
+	return o
+}
+
+func upgradeObject(name, phase string, created time.Time) unstructured.Unstructured {
+	o := unstructured.Unstructured{Object: map[string]any{
+		"spec": map[string]any{"version": "v1.37.3"}, "status": map[string]any{"phase": phase, "message": "server-1: no room"},
+	}}
+	o.SetName(name)
+	o.SetCreationTimestamp(metav1.NewTime(created))
 	return o
 }
 
@@ -54,6 +64,7 @@ func TestOverviewOnOneScreen(t *testing.T) {
 datastore     etcd: 3 voters, 1 learners, server-1 leads, 4.2 MB
 leader        server-2 runs what runs once
 snapshots     2, the newest 1h00m old, on main; 1 of no use
+upgrade       new: of the cluster to v1.37.3, failed: server-1: no room
 certificates  of this machine, kubelet ends first, in 20 days
 
 NODE       ROLE    STATE            VERSION        ADDRESS   ETCD

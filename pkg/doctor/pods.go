@@ -31,8 +31,8 @@ func pods(e Evidence) []Answer {
 		g.add(ownerOf(p)+" "+key, a)
 	}
 	notMade(e, &g)
-	if list := g.answers(); len(list) > 0 {
-		return list
+	if list := g.answers(); len(list) > 0 || e.Cluster.Errs["pods"] != "" {
+		return list // of what was not seen there is nothing good to say
 	}
 	return []Answer{good(aboutPods, "%d of %d run, or have done what they were for", running, len(e.Cluster.Pods))}
 }
@@ -49,18 +49,22 @@ func ownerOf(p *corev1.Pod) string {
 // thing that is, and is empty when there is nothing to say.
 func pod(e Evidence, p *corev1.Pod) (a Answer, key string) {
 	switch {
+	case p.DeletionTimestamp != nil: // one that has ended may stay, too
+		return deleting(e, p)
 	case p.Status.Phase == corev1.PodSucceeded, p.Status.Phase == corev1.PodFailed:
 		return Answer{}, "" // whoever made it decides what comes next
-	case p.DeletionTimestamp != nil:
-		return deleting(e, p)
 	case p.Spec.NodeName == "":
 		return unscheduled(e, p)
 	}
 	for _, s := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if w := s.State.Waiting; w != nil {
+		switch w, t := s.State.Waiting, s.State.Terminated; {
+		case w != nil:
 			if a, key := waitingContainer(e, p, s, w); key != "" {
 				return a, key
 			}
+		case t != nil && t.ExitCode != 0 && s.RestartCount > 0:
+			// The kubelet says only at its next look at the pod that it waits.
+			return endsAgain(p, s, t), crashing
 		}
 	}
 	if p.Status.Phase == corev1.PodPending && e.Now.Sub(p.CreationTimestamp.Time) > settling {

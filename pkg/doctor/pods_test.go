@@ -110,8 +110,12 @@ func TestPodsWithANode(t *testing.T) {
 	deleted.DeletionTimestamp = ptr.To(ago(5 * time.Minute))
 	held := deleted
 	held.Finalizers = []string{"example.test/hold"}
+	heldEnded := held
+	heldEnded.Status.Phase = corev1.PodSucceeded
 	oom := waitingPod("web", "CrashLoopBackOff", "")
 	oom.Status.ContainerStatuses[0].LastTerminationState.Terminated.Reason = "OOMKilled"
+	ended := waitingPod("web", "", "")
+	ended.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 4}}
 	for name, f := range map[string]fault{
 		"no such image": {with(waitingPod("web", "ErrImagePull", `failed to pull image: example.test/a:1: not found`)), Problem,
 			[]string{"pods: pod shop/web: container c is not started: its image cannot be pulled", "example.test/a:1 is not in the registry", "correct its name or tag"}},
@@ -123,6 +127,7 @@ func TestPodsWithANode(t *testing.T) {
 		"a bad name":           {with(waitingPod("web", "InvalidImageName", "")), Problem, []string{`"example.test/a:1" is no name of an image`}},
 		"a missing secret":     {with(waitingPod("web", "CreateContainerConfigError", `secret "s" not found`)), Problem, []string{`secret "s" not found`}},
 		"it ends":              {with(waitingPod("web", "CrashLoopBackOff", "")), Problem, []string{"container c ends again and again, 7 times so far", "it ended with status 3", "kelp kubectl -n shop logs web -c c --previous"}},
+		"it has ended again":   {with(ended), Problem, []string{"container c ends again and again, 7 times so far", "it ended with status 4"}},
 		"out of memory":        {with(oom), Problem, []string{"ends again and again", "it used more memory than its limit"}},
 		"no volume":            {with(creating(20*time.Second), event("Pod", "web", "FailedMount", `configmap "c" not found`, time.Second)), Problem, []string{"pod shop/web is pending on main", `configmap "c" not found`}},
 		"no sandbox":           {with(creating(20*time.Second), event("Pod", "web", "FailedCreatePodSandBox", "plugin bridge failed", time.Second)), Problem, []string{"plugin bridge failed"}},
@@ -132,9 +137,10 @@ func TestPodsWithANode(t *testing.T) {
 			with(creating(time.Minute))(e)
 			e.Cluster.Nodes[0].Status.Conditions[0].Status = corev1.ConditionUnknown
 		}, Problem, []string{"pod shop/web is pending on main", "its node is not ready"}},
-		"it does not go": {with(deleted), Problem, []string{"pod shop/web does not go away", "its containers do not end"}},
-		"it is held":     {with(held), Problem, []string{"pod shop/web does not go away", "finalizers", "example.test/hold"}},
-		"a quota":        {with(creating(time.Second), event("ReplicaSet", "web-5d4f", "FailedCreate", `Error creating: pods "web-5d4f-x" is forbidden: exceeded quota: small, requested: cpu=1, used: cpu=1, limited: cpu=1`, time.Minute)), Good, []string{"pods:"}},
+		"it does not go":  {with(deleted), Problem, []string{"pod shop/web does not go away", "its containers do not end"}},
+		"its end is held": {with(heldEnded), Problem, []string{"pod shop/web does not go away", "finalizers"}},
+		"it is held":      {with(held), Problem, []string{"pod shop/web does not go away", "finalizers", "example.test/hold"}},
+		"a quota":         {with(creating(time.Second), event("ReplicaSet", "web-5d4f", "FailedCreate", `Error creating: pods "web-5d4f-x" is forbidden: exceeded quota: small, requested: cpu=1, used: cpu=1, limited: cpu=1`, time.Minute)), Good, []string{"pods:"}},
 		"a quota, of a deployment": {func(e *Evidence) {
 			e.Cluster.Deployments = append(e.Cluster.Deployments, appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web"}, Spec: appsv1.DeploymentSpec{Replicas: ptr.To(int32(2))}, Status: appsv1.DeploymentStatus{Replicas: 1}})
 			e.Cluster.Events = []corev1.Event{event("ReplicaSet", "web-5d4f", "FailedCreate", `Error creating: pods "web-5d4f-x" is forbidden: exceeded quota: small, requested: cpu=1, used: cpu=1, limited: cpu=1`, time.Minute)}

@@ -16,7 +16,11 @@ func Table(w io.Writer, st Status, now time.Time) error {
 	if !st.Ready {
 		state = "not ready"
 	}
-	fmt.Fprintf(w, "node %s is %s: kelp %s, process %d, up %s, API at %s\n\n", st.Node, state, st.Version, st.PID, short(now.Sub(st.Started)), st.API)
+	fmt.Fprintf(w, "node %s is %s: kelp %s, process %d, up %s, API at %s\n", st.Node, state, st.Version, st.PID, short(now.Sub(st.Started)), st.API)
+	if line := st.Upgrade.Line(now); line != "" {
+		fmt.Fprintf(w, "upgrade: %s\n", oneLine(line))
+	}
+	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "COMPONENT\tSTATE\tSINCE\tREADY AFTER\tNOTE")
 	for _, c := range st.Components {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/supervisor"
+	"github.com/kelp-project/kelp/pkg/trial"
 	"github.com/kelp-project/kelp/pkg/version"
 )
 
@@ -24,6 +25,8 @@ type Status struct {
 	PID     int    `json:"pid"`
 	API     string `json:"api"` // the API server's URL, as the machine itself reaches it
 	Ready   bool   `json:"ready"`
+	// Upgrade is the upgrade of this machine that is on trial, or was the last.
+	Upgrade trial.State `json:"upgrade,omitzero"`
 	supervisor.Snapshot
 }
 
@@ -90,6 +93,6 @@ func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(Status{
 		Version: version.Version, Node: s.cfg.Node.Name, PID: os.Getpid(), API: s.url,
-		Ready: snap.Ready(), Snapshot: snap,
+		Ready: snap.Ready(), Snapshot: snap, Upgrade: trial.Store{Dir: s.cfg.Paths().Upgrade}.State(),
 	})
 }

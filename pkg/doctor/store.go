@@ -38,15 +38,19 @@ func datastoreAnswers(e Evidence) []Answer {
 		return nil // an agent has none
 	}
 	if e.Status == nil && s.Err != "" && !s.External() {
-		return []Answer{unknown(aboutDatastore, "it runs in kelp, which does not run")}
+		return []Answer{unknown(aboutDatastore, "it is a part of kelp, which "+silence(e))}
 	}
 	list := append(memberAnswers(s), alarmAnswers(s)...)
 	if s.Err != "" {
-		cause := s.Err
-		if s.Leaderless {
+		cause, next := s.Err, notAnswering(e)
+		slow := slowDisk(e)
+		switch {
+		case s.Leaderless:
 			cause = "etcd has no leader: most of its servers do not run, or cannot be reached from here"
+		case len(slow) > 0 && !s.External():
+			cause, next = strings.Join(slow, "; ")+"; "+s.Err, []string{seeDisk, "kelp check", logOf(e, aboutDatastore)}
 		}
-		return append(list, problem(aboutDatastore, "it does not answer", cause, notAnswering(e)...))
+		return append(list, problem(aboutDatastore, "it does not answer", cause, next...))
 	}
 	list = append(list, paceAnswers(e)...)
 	if s.Size > large {
@@ -124,8 +128,11 @@ func alarmAnswers(s Store) []Answer {
 	return list
 }
 
-// paceAnswers are about what is slow, and what makes it so.
-func paceAnswers(e Evidence) []Answer {
+// seeDisk shows what else writes to a disk.
+const seeDisk = "iostat -x 1"
+
+// slowDisk is what says that the datastore waits for its disk.
+func slowDisk(e Evidence) []string {
 	s := e.Store
 	var causes []string
 	if s.Fsync > slowFsync {
@@ -134,16 +141,23 @@ func paceAnswers(e Evidence) []Answer {
 	if s.Commit > slowCommit {
 		causes = append(causes, fmt.Sprintf("the disk is slow: 1 of 100 commits takes over %s, and it should be %s", s.Commit.Round(100*time.Microsecond), slowCommit))
 	}
-	if s.Peers > slowPeers {
-		causes = append(causes, fmt.Sprintf("the network between servers is slow: a message takes %s", s.Peers.Round(time.Millisecond)))
-	}
 	for _, a := range e.Host {
 		if a.Subject == "disk speed" && a.Level == Warning && len(causes) == 0 {
 			causes = append(causes, "the disk is slow: "+a.Text)
 		}
 	}
+	return causes
+}
+
+// paceAnswers are about what is slow, and what makes it so.
+func paceAnswers(e Evidence) []Answer {
+	s := e.Store
+	causes := slowDisk(e)
+	if s.Peers > slowPeers {
+		causes = append(causes, fmt.Sprintf("the network between servers is slow: a message takes %s", s.Peers.Round(time.Millisecond)))
+	}
 	cause := strings.Join(causes, "; ")
-	next := []string{"iostat -x 1", "kelp check"}
+	next := []string{seeDisk, "kelp check"}
 	switch slow := slowest(s.Reads); {
 	case slow > slowRead:
 		return []Answer{problem(aboutDatastore, fmt.Sprintf("it is slow: a read takes %s", slow.Round(time.Millisecond)), orElse(cause, "neither the disk nor the network is: the machine may have too little CPU, or clients ask for too much"), append(next, "top")...)}

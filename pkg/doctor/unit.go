@@ -10,18 +10,47 @@ import (
 // units are what kelp is called by systemd.
 var units = []string{"kelp", "kelp-agent"}
 
-// observeUnit asks systemd, where there is one.
-func observeUnit(ctx context.Context) Unit {
+// unitOf is what systemd calls kelp in a role.
+func unitOf(server bool) string {
+	if server {
+		return "kelp"
+	}
+	return "kelp-agent"
+}
+
+// observeUnit asks systemd, where there is one, on a machine that is a server or an
+// agent.
+func observeUnit(ctx context.Context, server bool) Unit {
+	var found []Unit
 	for _, name := range units {
-		out, err := exec.CommandContext(ctx, "systemctl", "show", name, "--property=LoadState,ActiveState,Result,NRestarts").Output()
+		out, err := exec.CommandContext(ctx, "systemctl", "show", name, "--property=LoadState,ActiveState,UnitFileState,Result,NRestarts").Output()
 		if err != nil {
 			return Unit{} // no systemd
 		}
 		if u := parseUnit(string(out)); u.Name != "" {
 			u.Name = name
-			log, _ := exec.CommandContext(ctx, "journalctl", "--unit="+name, "--lines=200", "--no-pager", "--output=cat").Output() // none is nothing seen
-			u.Errors = errorLines(string(log))
-			return u
+			found = append(found, u)
+		}
+	}
+	u := choose(found, unitOf(server))
+	if u.Name != "" {
+		log, _ := exec.CommandContext(ctx, "journalctl", "--unit="+u.Name, "--lines=200", "--no-pager", "--output=cat").Output() // none is nothing seen
+		u.Errors = errorLines(string(log))
+	}
+	return u
+}
+
+// choose returns this machine's unit. Packages bring both: it is the one that runs, or
+// has failed, else the one that starts with the machine, else that of the role.
+func choose(found []Unit, role string) Unit {
+	for _, is := range []func(Unit) bool{
+		func(u Unit) bool { return u.Active != "inactive" },
+		func(u Unit) bool { return u.Enabled },
+		func(u Unit) bool { return u.Name == role },
+		func(Unit) bool { return true },
+	} {
+		if i := slices.IndexFunc(found, is); i >= 0 {
+			return found[i]
 		}
 	}
 	return Unit{}
@@ -39,7 +68,7 @@ func parseUnit(text string) Unit {
 	if values["LoadState"] != "loaded" {
 		return Unit{}
 	}
-	return Unit{Name: "loaded", Active: values["ActiveState"], Result: values["Result"], Restarts: values["NRestarts"]}
+	return Unit{Name: "loaded", Active: values["ActiveState"], Enabled: values["UnitFileState"] == "enabled", Result: values["Result"], Restarts: values["NRestarts"]}
 }
 
 // mostErrors is how many lines are kept.

@@ -166,6 +166,8 @@ func (f *Front) server(ctx context.Context) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          stdlog.New(debugWriter{ctx}, "", 0),
+		// What handlers log is this component's; requests end with the server.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	// The API server's own figures: one frame holds 99 % of all objects, and
 	// a client cannot open more streams than it may reset.

@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/containerd/log"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/kelp-project/kelp/pkg/internal/latest"
@@ -86,7 +87,8 @@ func start(t *testing.T, api *latest.Value[API], adapt ...func(*Front)) fixture 
 	for _, a := range adapt {
 		a(f.Front)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	logger := log.G(context.Background()).WithField("component", "front") // as the supervisor gives it
+	ctx, cancel := context.WithCancel(log.WithLogger(context.Background(), logger))
 	done := make(chan error, 1)
 	go func() { done <- f.Run(ctx) }()
 	stopped := false
@@ -130,6 +132,19 @@ func get(t *testing.T, c *http.Client, url string) (*http.Response, string) {
 		t.Fatal(err)
 	}
 	return resp, string(body)
+}
+
+// What a handler logs is the front's, and has its level.
+func TestHandlersLogAsTheFront(t *testing.T) {
+	t.Parallel()
+	f := start(t, serving(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, log.G(r.Context()).Data["component"])
+	}))
+	for _, http2 := range []bool{false, true} {
+		if _, body := get(t, client(http2), f.url+"/api"); body != "front" {
+			t.Errorf("HTTP/2 %t: a handler's logger is of %q, want front", http2, body)
+		}
+	}
 }
 
 func TestOwnPathsAndTheRest(t *testing.T) {

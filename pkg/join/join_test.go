@@ -314,6 +314,21 @@ func TestAServerThatHasJustStarted(t *testing.T) {
 	}
 }
 
+// What a server puts off until it is asked begins with the first machine that asks,
+// also when there is no answer yet.
+func TestAServerKnowsThatItIsAsked(t *testing.T) {
+	t.Parallel()
+	s := NewServer(testConfig(t, "hub", "192.0.2.1"), nil, nil)
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	answer := httptest.NewRecorder()
+	s.answer(s.cluster).ServeHTTP(answer, httptest.NewRequestWithContext(gone, http.MethodGet, clusterPath, nil))
+	if answer.Code != http.StatusServiceUnavailable {
+		t.Errorf("before it has its API a server answers %d, want %d", answer.Code, http.StatusServiceUnavailable)
+	}
+	s.Asked(t.Context())
+}
+
 // A machine that has joined starts with what it knows when no server answers.
 func TestStartsWithoutAServer(t *testing.T) {
 	t.Parallel()

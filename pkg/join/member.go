@@ -229,6 +229,9 @@ func with(ctx context.Context, server string, authority []byte, t token.Token, c
 	return do(ctx, c)
 }
 
+// TLS is what this machine's node shows and trusts when it connects to a server.
+func TLS(paths config.Paths) (*tls.Config, error) { return (&Member{paths: paths}).TLS() }
+
 // TLS is what this node shows and trusts when it connects to a server.
 func (m *Member) TLS() (*tls.Config, error) {
 	authority, err := os.ReadFile(pki.AuthorityFiles(m.paths, pki.ServerCA).Cert)

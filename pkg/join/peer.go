@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/kubernetes"
@@ -63,11 +64,16 @@ func (s *Server) peer(ctx context.Context, r request) (any, error) {
 		}
 		return nil, err
 	}
-	if err := bind(ctx, r.client, want.Name, want.Secret, r.who.mayHave(want.Name), s.now()); err != nil {
-		return nil, err
-	}
-	sealed, err := seal(s.cfg.Paths(), r.who.secret)
-	if err != nil {
+	var sealed []byte
+	both, binding := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		return bind(binding, r.client, want.Name, want.Secret, r.who.mayHave(want.Name), s.now())
+	})
+	both.Go(func() (err error) { // slow, on purpose
+		sealed, err = seal(s.cfg.Paths(), r.who.secret)
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return nil, err
 	}
 	if err := s.spend(ctx, r); err != nil {

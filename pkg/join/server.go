@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/containerd/log"
+	"github.com/sirupsen/logrus"
 	"golang.org/x/sync/errgroup"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,6 +41,7 @@ type Server struct {
 	cfg    config.Config
 	engine *pki.Engine
 	client *latest.Value[kubernetes.Interface]
+	asked  *latest.Value[struct{}] // set by the first request
 	limits *limits
 	now    func() time.Time
 	grow   func(context.Context) error
@@ -53,7 +55,7 @@ type Server struct {
 // NewServer returns a server that answers as soon as Run has its client. Grow
 // says whether another server can be taken: nil, a BusyError or a RefusalError.
 func NewServer(cfg config.Config, engine *pki.Engine, grow func(context.Context) error) *Server {
-	s := &Server{cfg: cfg, engine: engine, client: latest.New[kubernetes.Interface](), limits: newLimits(), now: time.Now, grow: grow}
+	s := &Server{cfg: cfg, engine: engine, client: latest.New[kubernetes.Interface](), asked: latest.New[struct{}](), limits: newLimits(), now: time.Now, grow: grow}
 	s.requests, s.tokens = newTallies()
 	s.shared = latest.Of(cfg.ClusterWide())
 	return s
@@ -80,6 +82,11 @@ func (s *Server) Ready(context.Context) error {
 		return errors.New("the API is not there yet")
 	}
 	return nil
+}
+
+// Asked waits until there is a machine that asks, or ctx ends.
+func (s *Server) Asked(ctx context.Context) {
+	_, _ = s.asked.Get(ctx) // a wait that has ended is all that it says
 }
 
 // Run connects to the API, sees to the records of the tokens that are in
@@ -133,6 +140,7 @@ type request struct {
 // answer is what all handlers share: wait for the API, authenticate, encode.
 func (s *Server) answer(do func(context.Context, request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.asked.Set(struct{}{})
 		ctx, cancel := context.WithTimeout(r.Context(), holdFor)
 		defer cancel()
 		client, err := s.client.Get(ctx)
@@ -154,7 +162,11 @@ func (s *Server) answer(do func(context.Context, request) (any, error)) http.Han
 		switch {
 		case err == nil:
 			s.requests.Add(what, answered)
-			entry.Info("a machine was answered")
+			level := logrus.InfoLevel // each use of a token leaves a line
+			if by.node != "" {
+				level = logrus.DebugLevel
+			}
+			entry.Log(level, "a machine was answered")
 			write(w, http.StatusOK, result)
 		case errors.As(err, &no):
 			s.requests.Add(what, refused)

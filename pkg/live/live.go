@@ -13,6 +13,7 @@ import (
 
 	"github.com/containerd/log"
 
+	"github.com/kelp-project/kelp/pkg/args"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/watch"
 )
@@ -68,6 +69,11 @@ type Follower struct {
 	checked *config.Config   // what the next start would take
 	inTrial bool             // the process was started in one
 	retry   time.Time        // when a revert that has failed is tried again
+}
+
+// Locate adds to what is wrong with components' arguments where they were given.
+func Locate(err error, cfg config.Config, origins config.Origins) error {
+	return args.Locate(err, func(p *args.Problem) string { return origins.Argument(cfg, p.Component, p.Argument) })
 }
 
 // New returns a follower that has looked at nothing yet.
@@ -172,7 +178,7 @@ func (f *Follower) want(ctx context.Context, instead *config.Text) (config.Confi
 		}
 	}
 	if len(problems) == 0 {
-		problems = append(problems, f.check(ctx, desired, changes))
+		problems = append(problems, Locate(f.check(ctx, desired, changes), desired, origins))
 	}
 	return desired, origins, changes, errors.Join(problems...)
 }

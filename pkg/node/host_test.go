@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/cgroups/v3"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/node/containerd"
 )
 
 func TestSystemdCgroup(t *testing.T) {
@@ -75,11 +76,12 @@ func TestObserve(t *testing.T) {
 
 func TestAHostWithoutResolversGetsAFile(t *testing.T) {
 	t.Parallel()
-	in := kubeletInputs(config.Default(), Host{})
+	runtime := containerd.Look(config.Default(), containerd.Inputs{})
+	in := kubeletInputs(config.Default(), Host{}, runtime)
 	if in.ResolvConf != "/run/kelp/resolv.conf" || !in.WriteResolvConf {
 		t.Errorf("got %q, written %v", in.ResolvConf, in.WriteResolvConf)
 	}
-	if in := kubeletInputs(config.Default(), Host{ResolvConf: hostResolvConf}); in.WriteResolvConf {
+	if in := kubeletInputs(config.Default(), Host{ResolvConf: hostResolvConf}, runtime); in.WriteResolvConf {
 		t.Error("a host's own file would be overwritten")
 	}
 }

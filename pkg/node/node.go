@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -46,10 +47,11 @@ func New(ctx context.Context, cfg config.Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	runtime := containerd.New(cfg, containerdInputs(host))
 	n := &Node{
-		Containerd: containerd.New(cfg, containerdInputs(host)),
+		Containerd: runtime,
 		Network:    network.New(cfg, networkInputs(cfg, host)),
-		Kubelet:    kubelet.New(cfg, kubeletInputs(cfg, host)),
+		Kubelet:    kubelet.New(cfg, kubeletInputs(cfg, host, runtime)),
 		Proxy:      proxy.New(cfg, proxyInputs(cfg, host)),
 		NFTables:   host.NFTables,
 		Marks:      marks.New(cfg, pki.KubeconfigOf(cfg.Paths(), pki.Network)),
@@ -59,14 +61,26 @@ func New(ctx context.Context, cfg config.Config) (*Node, error) {
 	return n, nil
 }
 
-// Arguments returns a node of those components alone that take arguments, to look
-// at these and not to run them. Unlike New it may be called while a node runs.
+// Arguments returns a node of those components alone that take arguments or files of
+// the user's, to look at these and not to run them. Unlike New it may be called while a node runs.
 func Arguments(ctx context.Context, cfg config.Config) (*Node, error) {
 	host, err := Observe(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return &Node{Kubelet: kubelet.New(cfg, kubeletInputs(cfg, host)), Proxy: proxy.New(cfg, proxyInputs(cfg, host))}, nil
+	runtime := containerd.Look(cfg, containerdInputs(host))
+	return &Node{
+		Containerd: runtime,
+		Kubelet:    kubelet.New(cfg, kubeletInputs(cfg, host, runtime)), Proxy: proxy.New(cfg, proxyInputs(cfg, host)),
+	}, nil
+}
+
+// Check refuses what a component would refuse later: arguments, and files of the
+// user's.
+func (n *Node) Check() error {
+	_, kubelet := n.Kubelet.Merged()
+	_, proxy := n.Proxy.Merged()
+	return errors.Join(kubelet, proxy, n.Containerd.Check())
 }
 
 func containerdInputs(host Host) containerd.Inputs {
@@ -85,7 +99,7 @@ func networkInputs(cfg config.Config, host Host) network.Inputs {
 	}
 }
 
-func kubeletInputs(cfg config.Config, host Host) kubelet.Inputs {
+func kubeletInputs(cfg config.Config, host Host, runtime *containerd.Containerd) kubelet.Inputs {
 	p := cfg.Paths()
 	in := kubelet.Inputs{
 		Serving:    pki.FilesOf(p, pki.KubeletServing),
@@ -93,6 +107,7 @@ func kubeletInputs(cfg config.Config, host Host) kubelet.Inputs {
 		Kubeconfig: pki.KubeconfigOf(p, pki.Kubelet),
 		ResolvConf: host.ResolvConf,
 
+		CgroupDriver: runtime.CgroupDriver(),
 		OOMScoreAdj:  host.OOMScoreAdj,
 		MaxOpenFiles: host.MaxOpenFiles,
 	}

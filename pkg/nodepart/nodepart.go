@@ -13,10 +13,12 @@ import (
 )
 
 // The components that others refer to: Kubelet is ready when the Node is, and
-// Images when those that are packaged are in containerd.
+// Images when those that are packaged are in containerd. Upgrade upgrades the machine
+// when it is its turn.
 const (
 	Kubelet = "kubelet"
 	Images  = "images"
+	Upgrade = "upgrade"
 )
 
 const (
@@ -52,6 +54,11 @@ func When(serving, run func(context.Context) error) func(context.Context) error 
 	}
 }
 
+// Unpack writes the helper programs that a node needs, where they are missing.
+func Unpack(ctx context.Context, paths config.Paths) error {
+	return payload.Unpack(ctx, payload.Dirs{Bin: paths.Bin, CNIBin: paths.CNIBin})
+}
+
 // Components lists the node part. What talks to the API server waits for it by
 // itself, beside the components that it has to be after.
 func Components(cfg config.Config, n *node.Node, needs Needs) []supervisor.Component {
@@ -65,9 +72,7 @@ func Components(cfg config.Config, n *node.Node, needs Needs) []supervisor.Compo
 	}
 	imgs := images.New(cfg)
 	list := []supervisor.Component{
-		{Name: unpack, Once: true, Run: func(ctx context.Context) error {
-			return payload.Unpack(ctx, payload.Dirs{Bin: paths.Bin, CNIBin: paths.CNIBin})
-		}},
+		{Name: unpack, Once: true, Run: func(ctx context.Context) error { return Unpack(ctx, paths) }},
 		{Name: containerd, After: []string{unpack}, Run: n.Containerd.Run, Ready: n.Containerd.Ready},
 		{Name: Images, After: []string{containerd}, Run: later(imgs.Run), Ready: imgs.Ready},
 		{Name: Kubelet, After: append([]string{containerd}, needs.After...), Run: when(n.Kubelet.Run), Ready: n.Kubelet.Ready},

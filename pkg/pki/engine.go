@@ -19,9 +19,15 @@ import (
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 )
 
-// checkInterval is how often Run looks at the certificates. Files that a
-// person changed are noticed within it, and a clock that was set.
-const checkInterval = time.Hour
+const (
+	// checkInterval is how often Run looks at the certificates. Files that a
+	// person changed are noticed within it.
+	checkInterval = time.Hour
+	// clockInterval is how often it looks at the clock, which costs nothing. A
+	// machine that has none of its own begins in the past and is then set a year
+	// ahead: all that it has issued has ended at that moment.
+	clockInterval = 15 * time.Second
+)
 
 // Engine keeps the certificates of the table on disk.
 type Engine struct {
@@ -56,19 +62,30 @@ func (e *Engine) Ensure(ctx context.Context) error {
 }
 
 // Run renews certificates when they are due, until ctx ends.
-func (e *Engine) Run(ctx context.Context) error {
+func (e *Engine) Run(ctx context.Context) error { return e.run(ctx, clockInterval) }
+
+func (e *Engine) run(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	// What the clock says, not how much time has passed: it may be set.
+	looked := e.now().Round(0)
+	due := looked.Add(e.wait())
 	for {
-		timer := time.NewTimer(e.wait())
 		select {
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
-		case <-timer.C:
+		case <-tick.C:
+		}
+		now := e.now().Round(0)
+		if now.Before(due) && !now.Before(looked) {
+			continue
 		}
 		if err := e.Ensure(ctx); err != nil {
 			// The old certificates still work for months.
 			log.G(ctx).WithError(err).Error("certificates were not renewed")
 		}
+		// From before: a clock that was set in the meantime is seen at the next look.
+		looked, due = now, now.Add(e.wait())
 	}
 }
 

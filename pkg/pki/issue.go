@@ -155,6 +155,7 @@ func (i *issuer) template(e Entry) (*x509.Certificate, error) {
 		BasicConstraintsValid: true,
 	}
 	if e.Usage == Authority {
+		c.NotBefore = i.now.Add(-authorityBackdate).UTC()
 		c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign|x509.KeyUsageCRLSign|x509.KeyUsageDigitalSignature
 		// Two clusters' authorities must not have one name: clients that
 		// know both would try the wrong one.

@@ -17,9 +17,11 @@ type Status struct {
 	DaysLeft  int       `json:"daysLeft"` // whole days, negative when it has ended
 	// Due says why it has to be issued anew, empty if it does not: a running
 	// kelp does that within the hour.
-	Due    string `json:"due,omitempty"`
-	File   string `json:"file"`
-	Reload string `json:"reload"` // who reads it again when it changes, and how
+	Due string `json:"due,omitempty"`
+	// Damaged says why files that are there are of no use, empty if they are.
+	Damaged string `json:"damaged,omitempty"`
+	File    string `json:"file"`
+	Reload  string `json:"reload"` // who reads it again when it changes, and how
 }
 
 // Statuses describes what was found for each entry of a table.
@@ -36,7 +38,7 @@ func Statuses(table []Entry, found map[string]Found, now time.Time) []Status {
 				s.DaysLeft-- // a certificate that ended an hour ago has not 0 days left
 			}
 		}
-		s.Due = dueNow(e, f, found[e.Signer], now)
+		s.Due, s.Damaged = dueNow(e, f, found[e.Signer], now), damage(e, f)
 		list = append(list, s)
 	}
 	return list
@@ -53,6 +55,19 @@ func dueNow(e Entry, f, authority Found, now time.Time) string {
 	}
 	if err := usable(e, f, now); err != nil {
 		return err.Error()
+	}
+	return ""
+}
+
+// damage is why the files of an entry cannot be used, whatever the time is.
+func damage(e Entry, f Found) string {
+	switch {
+	case f.CertErr != nil:
+		return f.CertErr.Error()
+	case f.KeyErr != nil:
+		return f.KeyErr.Error()
+	case f.Chain != nil && f.Key != nil && !matches(f):
+		return e.Files.Key + " is not the key of " + e.Files.Cert
 	}
 	return ""
 }

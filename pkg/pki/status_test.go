@@ -1,6 +1,8 @@
 package pki
 
 import (
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -43,6 +45,16 @@ func TestStatusesFollowTheFiles(t *testing.T) {
 	}
 	if s := at(now.Add(366 * day))[Kubelet]; s.DaysLeft != -2 || s.Due != "expired" {
 		t.Errorf("after 366 days: %+v", s)
+	}
+	f := found[Kubelet]
+	f.Key = found[Admin].Key
+	found[Kubelet] = f
+	if s := at(now)[Kubelet]; s.Due != "key does not match" || !strings.HasSuffix(s.Damaged, ".key is not the key of "+s.File) {
+		t.Errorf("with another's key: %+v", s)
+	}
+	found[Kubelet] = Found{CertErr: errors.New("c.crt: there is no certificate in it")}
+	if s := at(now)[Kubelet]; s.Due != "cannot be read" || s.Damaged != "c.crt: there is no certificate in it" {
+		t.Errorf("damaged: %+v", s)
 	}
 	delete(found, ClientCA)
 	if s := at(now); s[ClientCA].Due != "missing" || s[Admin].Due != "its authority is missing" || s[APIServer].Due != "" {

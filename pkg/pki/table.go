@@ -14,8 +14,13 @@ const (
 	authorityLife = 3650 * day
 	// leafLife is what peers and kubeadm give.
 	leafLife = 365 * day
-	// backdate covers clocks of other machines that are a little behind.
-	backdate = 5 * time.Minute
+	// backdate covers clocks of other machines that are behind, by an hour where one
+	// of them has summer time wrong.
+	backdate = time.Hour
+	// authorityBackdate covers this machine's own, at its first start: one that is
+	// kept in local time is up to 14 hours ahead until it is set, and authorities are
+	// not made a second time.
+	authorityBackdate = 2 * day
 )
 
 // Usage is what a certificate may be used for.

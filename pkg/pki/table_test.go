@@ -140,6 +140,7 @@ func document() string {
 const successors = `
 ## Successors of the authorities
 
+<!-- test: TestPages authorities -->
 ` + "```sh" + `
 kelp certificate rotate-ca                     # on one server, as root: new authorities for the whole cluster
 kelp certificate rotate-ca --from /root/pki    # those whose NAME.crt and NAME.key are there; the others are made anew

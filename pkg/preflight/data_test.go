@@ -148,6 +148,25 @@ func TestClockBeforeTheAuthorities(t *testing.T) {
 	}
 }
 
+func TestClockThatNobodyHasSet(t *testing.T) {
+	t.Parallel()
+	made := time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		now, made time.Time
+		want      string
+	}{
+		"no clock of its own":    {time.Unix(40, 0), made, "the clock says 1970-01-01, and this kelp was made on 2026-11-27"},
+		"two days before":        {made.AddDate(0, 0, -2), made, "certificates would have ended"},
+		"where clocks differ":    {made.Add(-time.Hour), made, ""},
+		"a year later":           {made.AddDate(1, 0, 0), made, ""},
+		"made nobody knows when": {time.Unix(40, 0), time.Time{}, ""},
+	} {
+		if got := texts(checkClockSet(c.now, c.made), Error); (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}
+
 func TestRunChangesNothing(t *testing.T) {
 	t.Parallel()
 	cfg := dataDir(t)

@@ -88,7 +88,6 @@ func TestCheckSecurity(t *testing.T) {
 
 func TestCheckSyncs(t *testing.T) {
 	t.Parallel()
-	cfg := config.Default()
 	with := func(slow int) Syncs {
 		var s Syncs
 		for i := range 60 {
@@ -107,17 +106,36 @@ func TestCheckSyncs(t *testing.T) {
 	}{
 		"fast":            {with(0), Good, "safe after 1ms, and 95 of 100 are after 1ms"},
 		"one was delayed": {with(2), Good, "after 1ms"},
-		"slow":            {with(6), Warning, "safe after 1ms, and 95 of 100 are after 25ms; the datastore needs 10ms: use an SSD"},
+		"slow":            {with(6), Warning, "disk of /db is safe after 1ms, and 95 of 100 are after 25ms; the datastore needs 10ms: use an SSD"},
 		"one only, slow":  {Syncs{Took: []time.Duration{2 * time.Second}}, Warning, "safe after 2s"},
 		"broken":          {Syncs{Err: unix.EIO}, Warning, "cannot be measured: input/output error"},
+		"hangs":           {Syncs{Err: errStalled}, Error, "a write to the disk of /db is not safe after 5s: the disk hangs"},
 	} {
-		found := checkSyncs(cfg, c.syncs)
+		found := checkSyncs("/db", c.syncs)
 		if got := texts(found, c.level); !strings.Contains(got, c.want) || len(found) != 1 {
 			t.Errorf("%s: got %+v, want %s: %s", name, found, c.level, c.want)
 		}
 	}
-	if found := checkSyncs(cfg, Syncs{Err: os.NewSyscallError("open", unix.EOPNOTSUPP)}); len(found) != 0 {
+	if found := checkSyncs("/db", Syncs{Err: os.NewSyscallError("open", unix.EOPNOTSUPP)}); len(found) != 0 {
 		t.Errorf("where it cannot be measured: %+v", found)
+	}
+}
+
+// The disk that is measured is the datastore's, which may be another than the rest's.
+func TestTheDiskOfTheDatastoreIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	cfg := config.Default()
+	cfg.DataDir = "/data"
+	for kind, want := range map[config.DatastoreKind]string{
+		config.DatastoreSQLite: "/data/server/db/sqlite", config.DatastoreEtcd: "/data/server/db/etcd", config.DatastoreExternal: "/data",
+	} {
+		cfg.Datastore.Kind = kind
+		if got := waitedFor(cfg, Server); got != want {
+			t.Errorf("with %s it is %s, want %s", kind, got, want)
+		}
+		if got := waitedFor(cfg, Agent); got != "/data" {
+			t.Errorf("of an agent it is %s", got)
+		}
 	}
 }
 
@@ -138,6 +156,18 @@ func TestObserveSyncsLeavesNothing(t *testing.T) {
 	if s := observeSyncs(filepath.Join(dir, "missing")); !errors.Is(s.Err, unix.ENOENT) {
 		t.Errorf("got %+v", s)
 	}
+}
+
+// A disk that takes a write and does not come back is told of, and not waited for.
+func TestADiskThatHangs(t *testing.T) {
+	t.Parallel()
+	comesBack, ended := make(chan struct{}), make(chan struct{})
+	s := timeSyncs(func() error { <-comesBack; return unix.EIO }, func() { close(ended) }, time.Millisecond)
+	if !errors.Is(s.Err, errStalled) {
+		t.Errorf("got %+v", s)
+	}
+	close(comesBack)
+	<-ended
 }
 
 func TestCheckBuild(t *testing.T) {

@@ -36,6 +36,10 @@ func Run(cfg config.Config, role Role) (Report, error) {
 	return r, r.Err()
 }
 
+// Beside checks the host for a kelp that is to take the place of the one that runs
+// on the same data directory. The error holds all that would keep it from running.
+func Beside(cfg config.Config, role Role) error { return look(cfg, role).Err() }
+
 func running(cfg config.Config, pid int) error {
 	who := "as another process"
 	if pid > 0 {
@@ -61,8 +65,9 @@ func Look(cfg config.Config, role Role) Report {
 	}
 	software := observeSoftware("/proc", "/etc")
 	add(checkSoftware(cfg, software)...)
-	if d, err := observeDisk(cfg.DataDir); err == nil && d.Usable() && !d.ReadOnly && d.Free > minFree {
-		add(checkSyncs(cfg, observeSyncs(d.Path))...)
+	dir := waitedFor(cfg, role)
+	if d, err := observeDisk(dir); err == nil && d.Usable() && !d.ReadOnly && d.Free > minFree {
+		add(checkSyncs(dir, observeSyncs(d.Path))...)
 	}
 	return r
 }
@@ -90,6 +95,7 @@ func look(cfg config.Config, role Role) Report {
 	add(checkVersion(cfg.Paths().VersionFile, Stamp{Version: version.Version, Kubernetes: version.KubernetesVersion})...)
 	if role == Server {
 		add(checkDatabase(cfg)...)
+		add(checkClockSet(time.Now(), version.Made())...)
 		add(checkCertificates(cfg, time.Now())...)
 		if err := token.Check(cfg); err != nil {
 			add(failure("token", err.Error(), ""))
@@ -124,6 +130,21 @@ func checkDatabase(cfg config.Config) []Finding {
 		return []Finding{failure("database", err.Error(), fix)}
 	}
 	return []Finding{good("database", file+" is new or whole")}
+}
+
+// tooEarly is how far a clock may be before kelp's own making: as far as the clock
+// of whoever made it may have been ahead.
+const tooEarly = 24 * time.Hour
+
+// checkClockSet finds a clock that nobody has set yet, as on a machine that has none
+// of its own while the power is off. Authorities that are made by it have ended when
+// it is set, and with them the cluster. Made is zero where it is not known.
+func checkClockSet(now, made time.Time) []Finding {
+	if now.After(made.Add(-tooEarly)) {
+		return nil
+	}
+	return []Finding{failure("clock", fmt.Sprintf("the clock says %s, and this kelp was made on %s: certificates would have ended when it is set", now.UTC().Format(time.DateOnly), made.UTC().Format(time.DateOnly)),
+		"set the clock, or wait until chrony or systemd-timesyncd has: the unit starts kelp again by itself")}
 }
 
 // checkCertificates finds what would keep certificates from being issued:

@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 )
 
 // asChild says what a copy of this test's program shall do.
@@ -47,6 +48,9 @@ func child(ctx context.Context, as string) {
 	switch as {
 	case "fatal":
 		go klog.Fatal("lost the lease")
+	case "yield":
+		fmt.Println(Yield(), priorities())
+		return
 	case "limits":
 		var limit syscall.Rlimit
 		fmt.Println(syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit), limit.Cur == limit.Max)
@@ -59,6 +63,16 @@ func child(ctx context.Context, as string) {
 		select {}
 	}
 	fmt.Println("ended:", Cause(ctx))
+	if as == "fatal" {
+		fmt.Println("to stop:", Stopped(ctx))
+		stopped := poll.Until(context.Background(), 10*time.Second, func(context.Context) error {
+			if !Stopped(ctx) {
+				return errors.New("no signal yet")
+			}
+			return nil
+		})
+		fmt.Println("to stop:", stopped)
+	}
 }
 
 type started struct {
@@ -133,6 +147,13 @@ func TestKlogFatalStopsTheOthersFirst(t *testing.T) {
 	next() // up
 	if got := next(); !strings.HasPrefix(got, "ended: kubernetes: a component ended the process with status 255") {
 		t.Errorf("got %q", got)
+	}
+	if got := next(); got != "to stop: false" {
+		t.Errorf("before a signal: %q", got)
+	}
+	_ = c.Process.Signal(syscall.SIGTERM)
+	if got := next(); got != "to stop: <nil>" {
+		t.Errorf("after a signal: %q", got)
 	}
 	if err := c.Wait(); err != nil || !strings.Contains(c.err.String(), "lost the lease") {
 		t.Errorf("%v: %s", err, &c.err)

@@ -5,15 +5,16 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 )
 
 const (
-	// frugal is the collector's target after that, in percent. What lives is
+	// frugal is the collector's target in the end, in percent. What lives is
 	// mostly schemas and caches that do not change, so collecting more often
-	// costs little CPU. A higher target for the rest of the start leaves
-	// half-empty pages behind that are never given back: 50 cost 12 MB for
-	// good, 200 cost 50 MB.
+	// costs little CPU. A higher target for all of the start leaves half-empty
+	// pages behind that are never given back: 50 cost 12 MB for good, 200 cost
+	// 50 MB.
 	frugal = 20
 	// calm is when the burst of the first pods is over, and what it left
 	// behind can be given back.
@@ -23,9 +24,11 @@ const (
 // Hurry prepares the garbage collector for the start, unless the user has
 // set it, as for any Go program, with GOGC or GOMEMLIMIT. Its first turn comes
 // when the process has taken so many bytes from the system: a start needs them
-// anyway, and would mark the same schemas a dozen times on the way there, which
-// is a sixth of the time to a ready node on two cores.
-func Hurry(first int64, debugging bool) {
+// anyway, and would mark the same schemas a dozen times on the way there, which is
+// a sixth of the time to a ready node on two cores. The heap is let grow to what
+// lives in it in the end, lasting bytes, before each of the next turns: pages that
+// are full then cost nothing, and there are half as many turns.
+func Hurry(first, lasting int64, debugging bool) {
 	if !debugging {
 		// Nobody can ask for the profile: its endpoint comes with debug.
 		runtime.MemProfileRate = 0
@@ -35,11 +38,38 @@ func Hurry(first int64, debugging bool) {
 	}
 	debug.SetGCPercent(-1)
 	none := debug.SetMemoryLimit(first)
-	// What nothing refers to is found by the first collection.
-	runtime.AddCleanup(new([64]byte), func(limit int64) {
-		debug.SetGCPercent(frugal)
-		debug.SetMemoryLimit(limit)
-	}, none)
+	afterCollection(func() {
+		follow(lasting)
+		debug.SetMemoryLimit(none)
+	})
+}
+
+// follow sets the collector's target by what lives, after this collection and
+// those that follow, until it is frugal.
+func follow(lasting int64) {
+	percent := targetFor(live(), lasting)
+	debug.SetGCPercent(percent)
+	if percent > frugal {
+		afterCollection(func() { follow(lasting) })
+	}
+}
+
+// targetFor is the target in percent that has the heap grow to lasting bytes.
+func targetFor(live, lasting int64) int {
+	return max(frugal, int(100*(lasting-live)/max(live, 1)))
+}
+
+// live is how many bytes the last collection has found to live.
+func live() int64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return int64(sample[0].Value.Uint64())
+}
+
+// afterCollection calls do after the next one, which is what finds a thing that
+// nothing refers to.
+func afterCollection(do func()) {
+	runtime.AddCleanup(new([64]byte), func(do func()) { do() }, do)
 }
 
 // SettleMemory gives back what the start has left behind: it is the component

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/kelp-project/kelp/pkg/config"
+	"github.com/kelp-project/kelp/pkg/internal/program"
 )
 
 // exitGrace is how long the other components have to stop after upstream
@@ -32,12 +34,16 @@ var ErrExit = errors.New("a component ended the process")
 func Setup(cfg config.Log, debug bool) (context.Context, context.CancelFunc) {
 	logger := setupLog(cfg, debug, os.Stderr)
 	setupKlog()
-	ctx, cancel := context.WithCancelCause(log.WithLogger(context.Background(), logrus.NewEntry(logger)))
+	signalled := &atomic.Bool{}
+	ctx := context.WithValue(log.WithLogger(context.Background(), logrus.NewEntry(logger)), signalledKey{}, signalled)
+	ctx, cancel := context.WithCancelCause(ctx)
 	klog.OsExit = func(code int) { exitInOrder(cancel, code) }
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
 	go func() { // lives as long as the process: the second signal may come at any time
-		log.G(ctx).WithField("signal", (<-signals).String()).Info("stopping")
+		first := <-signals
+		signalled.Store(true)
+		log.G(ctx).WithField("signal", first.String()).Info("stopping")
 		Notify(daemon.SdNotifyStopping)
 		cancel(nil)
 		<-signals
@@ -69,6 +75,16 @@ func Cause(ctx context.Context) error {
 	return nil
 }
 
+// signalledKey is that of what Setup's context knows of signals.
+type signalledKey struct{}
+
+// Stopped says whether the process was told to stop: by a signal, be it after a
+// component of upstream asked for its end, or by whoever ended the context.
+func Stopped(ctx context.Context) bool {
+	signalled, ok := ctx.Value(signalledKey{}).(*atomic.Bool)
+	return ok && signalled.Load() || ctx.Err() != nil && Cause(ctx) == nil
+}
+
 // raiseLimits raises the number of open files to what the host allows. Go
 // does so for itself, but puts the old limit back for what it executes,
 // unless it was set explicitly; the API server alone needs thousands.
@@ -88,9 +104,9 @@ func raiseLimits() error {
 // environment: for changes that upstream's globals cannot follow. Components
 // must have stopped. It returns only with an error.
 func Reexec() error {
-	path, err := os.Executable()
+	path, err := program.Path()
 	if err != nil {
-		return fmt.Errorf("find kelp's own program: %w", err)
+		return err
 	}
 	if err := syscall.Exec(path, os.Args, append(os.Environ(), notifyEnvironment()...)); err != nil {
 		return fmt.Errorf("execute %s again: %w", path, err)

@@ -47,6 +47,9 @@ func checkArguments(cfg config.Config, n *node.Node) error {
 		_, err := m.arguments()
 		problems = append(problems, err)
 	}
+	if n != nil {
+		problems = append(problems, n.Containerd.Check())
+	}
 	return errors.Join(problems...)
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
@@ -24,6 +25,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/node/network"
 	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/pki"
+	"github.com/kelp-project/kelp/pkg/rollout"
 	"github.com/kelp-project/kelp/pkg/servicelb"
 	"github.com/kelp-project/kelp/pkg/snapshots"
 	"github.com/kelp-project/kelp/pkg/supervisor"
@@ -65,6 +67,7 @@ const (
 	roleName          = "role"
 	accountName       = "account"
 	configurationName = "configuration"
+	rolloutName       = "rollout"
 )
 
 // Components lists what a server runs. The node part is
@@ -81,9 +84,10 @@ func Components(cfg config.Config, n *node.Node, wall *clock, restart func(), be
 	listen := front.New(front.OptionsFor(cfg, paths, serving))
 	inputs.Own = beside.sight.register(listen)
 	apiServer := apiserver.New(cfg, inputs)
-	elected := election(cfg, ds)
+	elected := election(cfg, ds, beside.awaited)
 	joins := join.NewServer(cfg, engine, grow(cfg, elected, restart))
 	joins.Register(listen.Handle)
+	listen.Handle(rollout.Programs(cfg, joins.Certified))
 	beside.addAppliers(nodepart.Appliers(n)...)
 	beside.addApplier(joinName, joins.Apply, clusterLive...)
 	hub := tunnel.NewHub(joins.Certified)
@@ -108,7 +112,7 @@ func Components(cfg config.Config, n *node.Node, wall *clock, restart func(), be
 		supervisor.Component{Name: listener, After: []string{certificates}, Run: listen.Run, Ready: listen.Ready},
 		supervisor.Component{Name: egressName, Run: egress.Run, Ready: egress.Ready},
 		supervisor.Component{Name: api, After: []string{store, listener, egressName, keysName}, Run: apiServer.Run, Ready: apiServer.Ready},
-		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, later(n, joins.Run)), Ready: joins.Ready},
+		supervisor.Component{Name: joinName, After: []string{store, listener, tokenName}, Run: nodepart.When(apiServer.Serving, later(n, joins.Asked, joins.Run)), Ready: joins.Ready},
 	)
 	list = append(list, succeeded(cfg, engine))
 	keeper := snapshots.NewKeeper(cfg, pki.KubeconfigOf(paths, pki.Kelp))
@@ -132,7 +136,7 @@ func Components(cfg config.Config, n *node.Node, wall *clock, restart func(), be
 	list = append(list, once(cfg, ds, elected, scheduled, room, keys, apiServer.Serving, beside)...)
 	list = append(list, beside.configuration(cfg, n, restart))
 	if cfg.Components.DisableAgent {
-		for _, name := range append(nodepart.Names(), roleName, accountName, kubeletsName) {
+		for _, name := range append(nodepart.Names(), nodepart.Upgrade, roleName, accountName, kubeletsName) {
 			list = append(list, supervisor.Skipped(name, "components.disableAgent is set"))
 		}
 		return nodepart.WithMemory(list), nil
@@ -141,23 +145,40 @@ func Components(cfg config.Config, n *node.Node, wall *clock, restart func(), be
 	// finished everything it does at its start.
 	list = append(list, nodepart.Components(cfg, n, nodepart.Needs{After: []string{certificates}, Serving: apiServer.Serving})...)
 	list = append(list, tunnelled(cfg, n, hub, joins))
+	machine := rollout.NewMachine(cfg, restart)
 	pods := newAccount(cfg)
 	list = append(list,
+		supervisor.Component{Name: nodepart.Upgrade, After: []string{nodepart.Kubelet}, Run: machine.Run},
 		supervisor.Component{Name: roleName, After: []string{nodepart.Kubelet}, Once: true, Run: func(ctx context.Context) error { return labelNode(ctx, cfg) }},
 		supervisor.Component{Name: accountName, After: []string{certificates}, Run: nodepart.When(apiServer.Serving, pods.Run), Ready: pods.Ready},
 	)
 	return nodepart.WithMemory(list), nil
 }
 
-// later runs what can wait when the node, where there is one, is ready.
-func later(n *node.Node, run func(context.Context) error) func(context.Context) error {
+// later runs what can wait once the node, where there is one, is ready, and sooner
+// when it is needed.
+func later(n *node.Node, needed func(context.Context), run func(context.Context) error) func(context.Context) error {
 	if n == nil {
 		return run
 	}
 	return func(ctx context.Context) error {
-		n.First(ctx)
+		either(ctx, n.First, needed)
 		return run(ctx)
 	}
+}
+
+// either returns when one of the waits is over, or ctx ends.
+func either(ctx context.Context, waits ...func(context.Context)) {
+	ctx, over := context.WithCancel(ctx)
+	defer over()
+	var all sync.WaitGroup
+	for _, wait := range waits {
+		all.Go(func() {
+			wait(ctx)
+			over()
+		})
+	}
+	all.Wait()
 }
 
 // schedule makes snapshots by themselves.
@@ -183,10 +204,10 @@ func tunnelled(cfg config.Config, n *node.Node, hub *tunnel.Hub, joins *join.Ser
 
 // election is the one of the cluster's servers. The member of a server that began
 // the cluster on etcd may be the only one; those of an external datastore cannot be
-// told.
-func election(cfg config.Config, ds *datastore.Datastore) *leader.Leader {
+// told. While another one is awaited, the election comes before it.
+func election(cfg config.Config, ds *datastore.Datastore, awaited bool) *leader.Leader {
 	opts := leader.Options{Identity: cfg.Node.Name, Connect: func() (kubernetes.Interface, error) { return kelpClient(cfg) }}
-	if datastore.Kind(cfg) == config.DatastoreEtcd && !ds.Balanced() {
+	if datastore.Kind(cfg) == config.DatastoreEtcd && !ds.Balanced() && !awaited {
 		opts.Alone = func(ctx context.Context) (bool, error) {
 			members, err := ds.ClientURLs(ctx)
 			return len(members) == 1, err
@@ -198,7 +219,7 @@ func election(cfg config.Config, ds *datastore.Datastore) *leader.Leader {
 // once is what runs on one server of the cluster: everywhere on SQLite, where
 // there is no other, and elsewhere on the one that has the lease.
 func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, scheduled supervisor.Component, room *space.Space, keys *encryption.Encryption, serving func(context.Context) error, beside *beside) []supervisor.Component {
-	list := append(control(cfg, beside), nodeIPAM(cfg, serving))
+	list := append(control(cfg, beside), nodeIPAM(cfg, serving), leadUpgrades(cfg, ds))
 	if !cfg.Snapshots.EveryServer {
 		list = append(list, scheduled)
 	}

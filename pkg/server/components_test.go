@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -86,4 +87,15 @@ func TestSystemdHearsReadyWhenTheNodeIs(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
+}
+
+func TestTheFirstWaitThatIsOverEndsTheOthers(t *testing.T) {
+	t.Parallel()
+	forever := func(ctx context.Context) { <-ctx.Done() }
+	over := func(context.Context) {}
+	either(t.Context(), forever, over)
+	either(t.Context(), over, forever)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	either(ended, forever, forever)
 }

@@ -2,11 +2,13 @@ package server
 
 import (
 	"context"
+	"sync"
 
 	"github.com/containerd/log"
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/join"
+	"github.com/kelp-project/kelp/pkg/nodepart"
 	"github.com/kelp-project/kelp/pkg/preflight"
 	"github.com/kelp-project/kelp/pkg/process"
 )
@@ -37,9 +39,27 @@ func Join(ctx context.Context, loaded config.Config, origins config.Origins) (do
 	}
 	defer lock.Release()
 	log.G(ctx).WithField("server", loaded.Server).Info("joining the servers of a cluster")
-	err = member.Peer(ctx, func(cluster join.Cluster) (config.Config, error) { return cluster.Settle(loaded, origins) })
+	var unpacking sync.WaitGroup
+	err = member.Peer(ctx, func(cluster join.Cluster) (config.Config, error) {
+		cfg, err := cluster.Settle(loaded, origins)
+		if err == nil && !cfg.Components.DisableAgent {
+			// The token is good. That the other server moves its data takes seconds.
+			unpacking.Go(func() { unpackAhead(ctx, cfg.Paths()) })
+		}
+		return cfg, err
+	})
+	if err != nil { // or the start goes on with it
+		unpacking.Wait()
+	}
 	if ctx.Err() != nil {
 		return false, process.Cause(ctx)
 	}
 	return err == nil, err
+}
+
+// unpackAhead does what the start would do; whoever is later finds it done, or waits.
+func unpackAhead(ctx context.Context, paths config.Paths) {
+	if err := nodepart.Unpack(ctx, paths); err != nil && ctx.Err() == nil {
+		log.G(ctx).WithError(err).Warn("the helper programs were not unpacked ahead of the start")
+	}
 }

@@ -20,6 +20,7 @@ type beside struct {
 	follower *live.Follower
 	sight    sight
 	sources  metrics.Sources
+	awaited  bool // another server joins as soon as this one lets it
 }
 
 // The live settings of those that take more than one.

@@ -11,12 +11,9 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/poll"
+	"github.com/kelp-project/kelp/pkg/join"
 	"github.com/kelp-project/kelp/pkg/pki"
 )
-
-// controlPlaneLabel is what kubectl shows as the node's role, and what
-// manifests select servers by. A kubelet may not set it itself.
-const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 
 // labelNode marks this machine's node as one with a control plane.
 func labelNode(ctx context.Context, cfg config.Config) error {
@@ -46,10 +43,10 @@ func label(ctx context.Context, client kubernetes.Interface, name string) error 
 	if err != nil {
 		return fmt.Errorf("read node: %w", err)
 	}
-	if _, labelled := node.Labels[controlPlaneLabel]; labelled {
+	if value, labelled := node.Labels[join.ControlPlane]; labelled && value != "true" { // kelp's own, once
 		return nil
 	}
-	patch := []byte(`{"metadata":{"labels":{"` + controlPlaneLabel + `":"true"}}}`)
+	patch := []byte(`{"metadata":{"labels":{"` + join.ControlPlane + `":""}}}`)
 	if _, err := client.CoreV1().Nodes().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: "kelp"}); err != nil {
 		return fmt.Errorf("label node: %w", err)
 	}

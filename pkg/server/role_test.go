@@ -6,6 +6,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
+
+	"github.com/kelp-project/kelp/pkg/join"
 )
 
 // A node gets its role once: a restart, or a value that somebody else gave,
@@ -28,7 +30,7 @@ func TestLabel(t *testing.T) {
 		}
 	}
 	node, err := client.CoreV1().Nodes().Get(t.Context(), "one", metav1.GetOptions{})
-	if err != nil || node.Labels[controlPlaneLabel] != "true" || writes != 1 {
+	if role, has := node.Labels[join.ControlPlane]; err != nil || !has || role != "" || writes != 1 {
 		t.Errorf("labels %v after %d writes, %v", node.Labels, writes, err)
 	}
 }

@@ -27,6 +27,7 @@ func (k *Keeper) Counts() Counts {
 func (k *Keeper) count(took time.Duration, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.failed = err
 	if err != nil {
 		k.counts.Failed++
 		return

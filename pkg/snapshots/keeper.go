@@ -203,9 +203,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		k.mu.Lock()
-		k.failed = err
-		k.mu.Unlock()
 		due = k.late(schedule.Next(k.now()))
 		if again := k.now().Add(retryAfter); err != nil && again.Before(due) {
 			due = again

@@ -11,19 +11,12 @@ import (
 	"time"
 
 	"github.com/containerd/log"
-	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/datastore"
 	"github.com/kelp-project/kelp/pkg/datastore/snapshot"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
 )
-
-// reachable bounds the question to another server's member.
-const reachable = 3 * time.Second
-
-// ErrLeader is returned when a cluster that is to be reset has a majority.
-var ErrLeader = errors.New("etcd has a leader, so it has its majority and nothing is lost: there is nothing to reset. To begin anew with this server all the same, stop kelp on the others first")
 
 // Reset makes this server, which must not run, the only member of etcd, with all
 // that it holds. The data of the others, which lack a majority, is superseded:
@@ -93,13 +86,13 @@ func compare(ctx context.Context, cfg config.Config, own int64) error {
 		if name == cfg.Node.Name || url == "" {
 			continue
 		}
-		status, err := status(ctx, ds, url)
+		status, err := ds.Settled(ctx, url)
 		entry := log.G(ctx).WithField("node", name).WithField("address", url)
 		switch {
+		case errors.Is(err, datastore.ErrLeader):
+			return fmt.Errorf("server %s at %s: %w, so nothing is lost: there is nothing to reset. To begin anew with this server all the same, stop kelp on the others first", name, url, err)
 		case err != nil:
 			entry.WithError(err).Info("another server cannot be reached")
-		case status.Leader != 0:
-			return fmt.Errorf("server %s at %s: %w", name, url, ErrLeader)
 		case status.Header.Revision > own:
 			return fmt.Errorf("server %s at %s has newer data, of revision %d, and this one of %d: reset the cluster on that one, or stop kelp there to give its data up", name, url, status.Header.Revision, own)
 		default:
@@ -107,15 +100,4 @@ func compare(ctx context.Context, cfg config.Config, own int64) error {
 		}
 	}
 	return nil
-}
-
-func status(ctx context.Context, ds *datastore.Datastore, url string) (*clientv3.StatusResponse, error) {
-	client, err := ds.Client(url)
-	if err != nil {
-		return nil, err
-	}
-	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, reachable)
-	defer cancel()
-	return client.Status(ctx, url)
 }

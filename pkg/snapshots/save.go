@@ -29,6 +29,7 @@ const (
 	BeforeRestore = "before-restore"
 	BeforeReset   = "before-reset"
 	BeforeMove    = "before-move"
+	BeforeUpgrade = "before-upgrade"
 )
 
 // Request is what a snapshot is to be like.
@@ -42,6 +43,10 @@ type Request struct {
 // Save makes a snapshot of the running datastore. It exists, under its name, when
 // it is on the disk and was read back.
 func Save(ctx context.Context, cfg config.Config, r Request) (Entry, error) {
+	if r.Reason != Scheduled && r.Name == cfg.Snapshots.Name {
+		// In the object store names are all that retention has to go by.
+		return Entry{}, fmt.Errorf("scheduled snapshots are called %q, and old ones are deleted: choose another name", r.Name)
+	}
 	ds := datastore.New(cfg)
 	client, err := ds.Client()
 	if err != nil {

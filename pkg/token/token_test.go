@@ -3,6 +3,7 @@ package token
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/fake"
 
 	"github.com/kelp-project/kelp/pkg/config"
@@ -166,6 +168,79 @@ func TestRotatedTokensReachOtherServers(t *testing.T) {
 			t.Errorf("the record has the secret in its %s", key)
 		}
 	}
+}
+
+// published is a server whose tokens have their records.
+func published(t *testing.T) (config.Config, *fake.Clientset, *Store) {
+	t.Helper()
+	cfg, client := cluster(t), fake.NewClientset()
+	store := NewStore(client)
+	if err := errors.Join(Ensure(cfg), Publish(t.Context(), cfg, store, time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	return cfg, client, store
+}
+
+// becomes has a server follow the cluster until its file has a token.
+func becomes(t *testing.T, cfg config.Config, client kubernetes.Interface, want Token) {
+	t.Helper()
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- Follow(ctx, cfg, client) }()
+	if err := poll.Until(t.Context(), 20*time.Second, func(context.Context) error {
+		if got := read(t, cfg); got != want {
+			return fmt.Errorf("the file has %+v", got)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
+	}
+	stop()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// A rotation that was killed when the cluster had the new token and no file had it is
+// ended by the servers that run: what the file says is what lets somebody in.
+func TestARotationThatWasKilledIsEnded(t *testing.T) {
+	t.Parallel()
+	cfg, client, store := published(t)
+	next := New(read(t, cfg).Hash, Server, string(Server))
+	record, err := ownRecord(cfg, next, time.Now()) // as far as a kill let Rotate come
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Put(t.Context(), record); err != nil {
+		t.Fatal(err)
+	}
+	becomes(t, cfg, client, next)
+}
+
+// A snapshot from before a rotation brings the token of then back, on its own server
+// too: the file and what lets in never differ.
+func TestTheTokenOfASnapshotIsTheClustersAgain(t *testing.T) {
+	t.Parallel()
+	cfg, client, store := published(t)
+	then := read(t, cfg)
+	secrets := client.CoreV1().Secrets(namespace)
+	snapshot, err := secrets.Get(t.Context(), secretPrefix+string(Server), metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Rotate(t.Context(), cfg, store, Server, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if read(t, cfg) == then {
+		t.Fatal("the token was not rotated")
+	}
+	if _, err := secrets.Update(t.Context(), snapshot, metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := Publish(t.Context(), cfg, store, time.Now()); err != nil { // as a start does
+		t.Fatal(err)
+	}
+	becomes(t, cfg, client, then)
 }
 
 func TestTheFirstStartMakesATokenThatStays(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 )
 
 // Stamped by the build. They stay free of initialisers, for the linker can
@@ -16,6 +17,9 @@ var (
 	Commit string
 	// KubernetesVersion is the version of the Kubernetes that is built in.
 	KubernetesVersion string
+	// Date is when that commit was made, as in RFC 3339: earlier than that no clock
+	// is right.
+	Date string
 )
 
 func init() {
@@ -28,6 +32,15 @@ func init() {
 	if KubernetesVersion == "" {
 		KubernetesVersion = recordedModule("k8s.io/kubernetes")
 	}
+}
+
+// Made is when the commit was made, the zero time where that is not known.
+func Made() time.Time {
+	made, err := time.Parse(time.RFC3339, Date)
+	if err != nil || made.Unix() <= 0 { // what is built without git has 1970
+		return time.Time{}
+	}
+	return made
 }
 
 // unknown is shown for what was neither stamped nor recorded.

@@ -23,7 +23,7 @@ func TestStamp(t *testing.T) {
 	t.Parallel()
 	program := filepath.Join(t.TempDir(), "stamped")
 	const pkg = "github.com/kelp-project/kelp/pkg/version"
-	ldflags := "-X " + pkg + ".Version=v9.9.9+kelp1 -X " + pkg + ".Commit=abcdef -X " + pkg + ".KubernetesVersion=v9.9.9"
+	ldflags := "-X " + pkg + ".Version=v9.9.9+kelp1 -X " + pkg + ".Commit=abcdef -X " + pkg + ".KubernetesVersion=v9.9.9 -X " + pkg + ".Date=2026-11-27T12:00:00Z"
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "-ldflags", ldflags, "./testdata/stamped").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
@@ -31,7 +31,7 @@ func TestStamp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "kelp v9.9.9+kelp1\ncommit abcdef\nkubernetes v9.9.9\n"; !strings.HasPrefix(string(out), want) {
+	if want := "kelp v9.9.9+kelp1\ncommit abcdef\nkubernetes v9.9.9\n"; !strings.HasPrefix(string(out), want) || !strings.HasSuffix(string(out), "\nmade 1795780800\n") {
 		t.Errorf("stamped program says\n%s\nwant\n%s", out, want)
 	}
 }

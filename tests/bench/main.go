@@ -17,19 +17,21 @@ import (
 func main() {
 	only := flag.String("only", "kelp-sqlite,kelp-etcd,separate,cluster", "the systems to measure")
 	output := flag.String("o", ".build/bench.json", "where the figures are written as JSON")
+	steps := flag.String("steps", "idle,writes,pods,restart,snapshot", "what is measured of each system after its start")
 	quick := flag.Bool("quick", false, "a tenth of the idle times: to try the program, not to quote")
 	flag.Parse()
-	if err := run(context.Background(), strings.Split(*only, ","), *output, *quick); err != nil {
+	if err := run(context.Background(), strings.Split(*only, ","), strings.Split(*steps, ","), *output, *quick); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, names []string, output string, quick bool) (err error) {
+func run(ctx context.Context, names, steps []string, output string, quick bool) (err error) {
 	b, err := openBench(ctx, quick)
 	if err != nil {
 		return err
 	}
+	b.steps = steps
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 		defer cancel()
@@ -42,15 +44,25 @@ func run(ctx context.Context, names []string, output string, quick bool) (err er
 			if report.Cluster, err = b.measureCluster(ctx); err != nil {
 				return fmt.Errorf("measure a cluster: %w", err)
 			}
-			continue
+		} else {
+			f, err := b.measure(ctx, name)
+			if err != nil {
+				return fmt.Errorf("measure %s: %w", name, err)
+			}
+			report.Figures = append(report.Figures, f)
 		}
-		f, err := b.measure(ctx, name)
-		if err != nil {
-			return fmt.Errorf("measure %s: %w", name, err)
+		// What is measured stays when the next one fails.
+		if err := report.write(output); err != nil {
+			return err
 		}
-		report.Figures = append(report.Figures, f)
 	}
-	text, err := json.MarshalIndent(report, "", "  ")
+	fmt.Print(report.Table())
+	return nil
+}
+
+// write writes the figures as JSON.
+func (r Report) write(output string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
@@ -60,7 +72,6 @@ func run(ctx context.Context, names []string, output string, quick bool) (err er
 	if err := os.WriteFile(output, append(text, '\n'), 0o644); err != nil {
 		return fmt.Errorf("write the figures: %w", err)
 	}
-	fmt.Print(report.Table())
 	return nil
 }
 
@@ -72,6 +83,7 @@ type bench struct {
 	settle  time.Duration
 	idle    time.Duration
 	writes  int
+	steps   []string // after the start
 }
 
 const webImage = "example.test/web:1"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -76,8 +77,17 @@ func (b *bench) measure(ctx context.Context, name string) (f Figures, err error)
 		return f, err
 	}
 	m := &subject{bench: b, system: s, host: h}
-	for _, step := range []func(context.Context, *Figures) error{m.start, m.rest, m.writes20, m.fortyPods, m.restart, m.snapshot} {
-		if err := step(ctx, &f); err != nil {
+	if err := m.start(ctx, &f); err != nil {
+		return f, err
+	}
+	for _, step := range []struct {
+		name    string
+		measure func(context.Context, *Figures) error
+	}{{"idle", m.rest}, {"writes", m.writes20}, {"pods", m.fortyPods}, {"restart", m.restart}, {"snapshot", m.snapshot}} {
+		if !slices.Contains(b.steps, step.name) {
+			continue
+		}
+		if err := step.measure(ctx, &f); err != nil {
 			return f, err
 		}
 	}

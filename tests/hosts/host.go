@@ -44,6 +44,7 @@ type Host struct {
 	leader int           // the host's PID 1 as the machine sees it
 	boots  int
 	stop   bool
+	cut    bool // its power is, for a moment
 }
 
 // bootLimit is how long a host may take to boot: ten times what it takes.
@@ -109,7 +110,8 @@ func (h *Host) keepRunning(log *os.File) {
 		_ = h.nspawn.Wait() // the status is what counts
 		h.mu.Lock()
 		h.leader = 0
-		again := h.nspawn.ProcessState.ExitCode() == 133 && !h.stop
+		again := (h.nspawn.ProcessState.ExitCode() == 133 || h.cut) && !h.stop
+		h.cut = false
 		if again {
 			again = h.startAgain(log) == nil
 		}
@@ -129,10 +131,25 @@ func (h *Host) startAgain(log *os.File) error {
 	if err := removeCgroups(ctx, filepath.Join(h.lab.Name, h.Name)); err != nil {
 		return err
 	}
+	if err := h.unplug(ctx); err != nil {
+		return err
+	}
 	if _, err := makeCgroups(h.lab.Name, h.Name); err != nil {
 		return err
 	}
 	return h.startNspawn(log)
+}
+
+// unplug waits until the host's cable is gone: after a loss of power nobody has
+// taken it away, and the kernel does so with the last process.
+func (h *Host) unplug(ctx context.Context) error {
+	return until(ctx, func(ctx context.Context) error {
+		if run(ctx, "ip", "-n", h.lab.Name, "link", "show", h.port()) != nil {
+			return nil
+		}
+		_ = run(ctx, "ip", "-n", h.lab.Name, "link", "delete", h.port()) // gone in this moment is as good
+		return errors.New("its network device is still there")
+	})
 }
 
 // awaitBoot waits for a boot later than the given one to be complete.
@@ -197,6 +214,20 @@ func (h *Host) Reboot(ctx context.Context) error {
 	h.mu.Unlock()
 	if _, err := h.Run(ctx, "systemctl", "reboot", "--no-block"); err != nil {
 		return err
+	}
+	return h.awaitBoot(ctx, boots)
+}
+
+// PowerCycle ends all that runs on the host at once, and boots it again. What was
+// written to its disk stays.
+func (h *Host) PowerCycle(ctx context.Context) error {
+	h.mu.Lock()
+	boots := h.boots
+	h.cut = true
+	err := h.nspawn.Process.Signal(unix.SIGKILL)
+	h.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("cut the power of host %s: %w", h.Name, err)
 	}
 	return h.awaitBoot(ctx, boots)
 }

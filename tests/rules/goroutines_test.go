@@ -14,6 +14,7 @@ var goroutines = map[string]string{
 	"pkg/doctor/server.go":        "ends with Close",
 	"pkg/process/process.go":      "waits for the second signal, as long as the process lives",
 	"pkg/preflight/kernel.go":     "a thread that is thrown away; the function waits for it",
+	"pkg/preflight/fsync.go":      "the function waits for it, but on a disk that hangs: nothing ends a write to that",
 	"pkg/front/front.go":          "Run waits for it",
 }
 

@@ -74,10 +74,16 @@ func packageFiles(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	native, err := output(ctx, "dpkg", "--print-architecture")
+	if err != nil {
+		return nil, err
+	}
+	// A machine may have packages of another architecture, too; a name without one is
+	// ambiguous then.
 	var packages []string
 	for _, line := range strings.Split(closure, "\n") {
-		if line != "" && line[0] >= 'a' && line[0] <= 'z' {
-			packages = append(packages, line)
+		if line != "" && line[0] >= 'a' && line[0] <= 'z' && !strings.Contains(line, ":") {
+			packages = append(packages, line+":"+strings.TrimSpace(native), line+":all")
 		}
 	}
 	// The closure names alternatives that are not installed: dpkg -L says so

@@ -32,7 +32,7 @@ var cipherSuites = []string{
 const (
 	fixed     = "kelp alone decides this"
 	ownCerts  = "its certificates are kelp's: see kelp certificate"
-	datastore = "set datastore.kind instead"
+	datastore = "set datastore.kind, or datastore.endpoint and the files beside it"
 )
 
 // Args returns kube-apiserver's arguments, without the user's; gates are the
@@ -85,12 +85,12 @@ func listenerArgs(s *args.Set, cfg config.Config, p config.Paths) {
 func datastoreArgs(s *args.Set, store Datastore) {
 	s.Owned("storage-backend", "etcd3", datastore)
 	s.Owned("etcd-servers", strings.Join(store.URLs, ","), datastore)
-	if store.CAFile != "" {
-		s.Owned("etcd-cafile", store.CAFile, datastore)
-	}
-	if store.CertFile != "" {
-		s.Owned("etcd-certfile", store.CertFile, datastore)
-		s.Owned("etcd-keyfile", store.KeyFile, datastore)
+	for name, file := range map[string]string{"etcd-cafile": store.CAFile, "etcd-certfile": store.CertFile, "etcd-keyfile": store.KeyFile} {
+		if file != "" {
+			s.Owned(name, file, datastore)
+		} else {
+			s.Refused(name, datastore)
+		}
 	}
 }
 
@@ -114,6 +114,9 @@ func identityArgs(s *args.Set, cfg config.Config, p config.Paths) {
 	s.Owned("service-account-key-file", public, ownCerts)
 	s.Owned("service-account-signing-key-file", private, ownCerts)
 	s.Config("service-account-issuer", issuer)
+	// Upstream makes pods' tokens good for a year where they say an hour, for
+	// clients of 2021 and before that read theirs once.
+	s.Default("service-account-extend-token-expiration", "false")
 	s.Config("api-audiences", issuer, "kelp")
 	if !gives(cfg.Args.APIServer, "authorization-config") {
 		s.Default("authorization-mode", "Node", "RBAC")

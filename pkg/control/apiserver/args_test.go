@@ -71,13 +71,13 @@ func TestArgs(t *testing.T) {
 func TestArgsRefuse(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{
-		"etcd-servers=x":      "etcd-servers is set by kelp; set datastore.kind instead",
+		"etcd-servers=x":      "etcd-servers is set by kelp; set datastore.kind, or datastore.endpoint and the files beside it",
 		"secure-port=1":       "secure-port is set by kelp; set api.httpsPort instead",
 		"insecure-port=0":     "insecure-port was removed in v1.24; the API is served over TLS only; set api.httpsPort",
 		"audit-policy=/x":     "there is no audit-policy; did you mean audit-policy-file?",
 		"logging-format=json": "logging-format is not for kelp: logs are kelp's; set log.level and log.format",
 		"logtostderr=true":    "logtostderr was removed in v1.26; set log.level and log.format",
-		"feature-gates=X":     `kube-apiserver argument feature-gates: write "X" as Name=true or Name=false`,
+		"feature-gates=X":     `kube-apiserver argument "feature-gates=X": write "X" as Name=true or Name=false`,
 	} {
 		cfg := sample()
 		cfg.Args.APIServer = []string{arg}
@@ -94,7 +94,7 @@ func TestGatesOfOneProcessMustAgree(t *testing.T) {
 	cfg.Args.APIServer = []string{"feature-gates=A=true"}
 	cfg.Args.Scheduler = []string{"feature-gates=A=false"}
 	_, err := New(cfg, Inputs{Paths: cfg.Paths(), Datastore: sqlite}).Merged()
-	want := "feature gate A is true for kube-apiserver and false for kube-scheduler: there is one set of gates for all components"
+	want := `kube-scheduler argument "feature-gates=A=false": ` + "feature gate A is true for kube-apiserver and false for kube-scheduler: there is one set of gates for all components"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

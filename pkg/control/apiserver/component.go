@@ -53,13 +53,17 @@ func New(cfg config.Config, in Inputs) *APIServer {
 	return &APIServer{cfg: cfg, in: in, served: make(chan struct{})}
 }
 
-// Merged returns the arguments with the user's merged over them.
+// Merged returns the arguments with the user's merged over them, checked together
+// with the files that they name.
 func (a *APIServer) Merged() (*args.Set, error) {
 	_, all, set, err := a.options()
 	if err != nil {
 		return nil, err
 	}
-	return set, all.Parse(set)
+	if err := all.Parse(set); err != nil {
+		return nil, err
+	}
+	return set, checkAuditPolicy(set)
 }
 
 func (a *APIServer) options() (*options.ServerRunOptions, flags.Set, *args.Set, error) {

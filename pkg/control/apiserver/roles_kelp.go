@@ -19,6 +19,10 @@ func kelpRoles() []rbacv1.ClusterRole {
 			{APIGroups: []string{"networking.k8s.io"}, Resources: []string{"networkpolicies"}, Verbs: []string{"list", "watch"}},
 		},
 	}, {
+		// A node sees whether it is its turn to be upgraded.
+		ObjectMeta: metav1.ObjectMeta{Name: "kelp:upgrades"},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"kelp.io"}, Resources: []string{"upgrades"}, Verbs: []string{"get", "list", "watch"}}},
+	}, {
 		// For users to bind to whoever watches over the cluster.
 		ObjectMeta: metav1.ObjectMeta{Name: "kelp:monitoring"},
 		Rules: []rbacv1.PolicyRule{{
@@ -42,6 +46,7 @@ func kelpBindings() []rbacv1.ClusterRoleBinding {
 	return []rbacv1.ClusterRoleBinding{
 		bind("kelp:kubelet-client", "system:kubelet-api-admin", rbacv1.GroupKind, "kelp:kubelet-client"),
 		bind("kelp:network", "kelp:network", rbacv1.UserKind, "system:kelp:network"),
+		bind("kelp:upgrades", "kelp:upgrades", rbacv1.GroupKind, "system:nodes"),
 		bind("kelp:monitoring", "kelp:monitoring", rbacv1.GroupKind, "system:monitoring"),
 	}
 }

@@ -46,7 +46,7 @@ func TestArgsRefuse(t *testing.T) {
 	for arg, want := range map[string]string{
 		"pod-eviction-timeout=5m": "pod-eviction-timeout was removed in v1.27; set default-not-ready-toleration-seconds and default-unreachable-toleration-seconds for kube-apiserver",
 		"cluster-cidr=10.0.0.0/8": "cluster-cidr is set by kelp; set network.clusterCIDRs instead",
-		"leader-elect=true":       "leader-elect is set by kelp; there is one server, and so nobody to elect",
+		"leader-elect=true":       "leader-elect is set by kelp; one lease of kelp's decides for all components on which server they run",
 		"kubeconfig=/x":           "kubeconfig is set by kelp; its certificates are kelp's: see kelp certificate",
 		"bind-adress=::":          "there is no bind-adress; did you mean bind-address?",
 	} {

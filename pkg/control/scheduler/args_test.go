@@ -28,7 +28,7 @@ func TestArgs(t *testing.T) {
 	for name, cfg := range map[string]config.Config{
 		"single":     sample(),
 		"dual-stack": dual,
-		"user":       sample("config=/etc/scheduler.yaml", "secure-port=10300", "feature-gates=A=true"),
+		"user":       sample("secure-port=10300", "feature-gates=A=true"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -45,7 +45,7 @@ func TestArgsRefuse(t *testing.T) {
 	t.Parallel()
 	for arg, want := range map[string]string{
 		"policy-config-file=/x": "policy-config-file was removed in v1.23; use config with a KubeSchedulerConfiguration",
-		"leader-elect=true":     "leader-elect is set by kelp; there is one server, and so nobody to elect",
+		"leader-elect=true":     "leader-elect is set by kelp; one lease of kelp's decides for all components on which server they run",
 		"kubeconfig=/x":         "kubeconfig is set by kelp; its certificates are kelp's: see kelp certificate",
 		"bind-adress=::":        "there is no bind-adress; did you mean bind-address?",
 	} {

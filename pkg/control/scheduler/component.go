@@ -34,16 +34,21 @@ type Inputs struct{ Paths config.Paths }
 func New(cfg config.Config, in Inputs) *Scheduler {
 	s := &Scheduler{cfg: cfg, paths: in.Paths}
 	s.merged = sync.OnceValues(func() (*args.Set, error) {
-		_, all, set, err := s.options()
+		opts, all, set, err := s.options()
 		if err != nil {
 			return nil, err
 		}
-		return set, all.Parse(set)
+		if err := all.Parse(set); err != nil || opts.ConfigFile == "" {
+			return set, err
+		}
+		_, err = readFile(opts.ConfigFile, set)
+		return set, err
 	})
 	return s
 }
 
-// Merged returns the arguments with the user's merged over them.
+// Merged returns the arguments with the user's merged over them, checked together
+// with the file that they name.
 func (s *Scheduler) Merged() (*args.Set, error) { return s.merged() }
 
 func (s *Scheduler) options() (*options.Options, flags.Set, *args.Set, error) {

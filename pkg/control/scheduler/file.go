@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -11,18 +12,39 @@ import (
 	"github.com/kelp-project/kelp/pkg/args"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/document"
 )
 
-// completeFile writes the user's KubeSchedulerConfiguration with what kelp
-// must decide put into it, and returns the path of the copy.
-func completeFile(path string, p config.Paths, set *args.Set) (string, error) {
+// readFile reads the user's KubeSchedulerConfiguration, refuses it with all that is
+// wrong with it, and returns it with what kelp must decide put into it.
+func readFile(path string, set *args.Set) ([]byte, error) {
+	doc, err := document.Read(path)
+	if err != nil {
+		return nil, set.Problem("config", err)
+	}
+	if errs := check(doc); len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("read KubeSchedulerConfiguration: %w", err)
+		return nil, set.Problem("config", err)
 	}
 	completed, err := complete(text, set)
+	if err == nil {
+		err = validate(completed)
+	}
 	if err != nil {
-		return "", fmt.Errorf("complete KubeSchedulerConfiguration %s: %w", path, err)
+		return nil, fmt.Errorf("KubeSchedulerConfiguration %s: %w", path, err)
+	}
+	return completed, nil
+}
+
+// completeFile writes the completed KubeSchedulerConfiguration and returns the path of
+// the copy.
+func completeFile(path string, p config.Paths, set *args.Set) (string, error) {
+	completed, err := readFile(path, set)
+	if err != nil {
+		return "", err
 	}
 	copied := filepath.Join(p.RunDir, "scheduler.yaml")
 	if err := os.MkdirAll(p.RunDir, 0o700); err != nil {

@@ -14,7 +14,7 @@ func TestCompleteKeepsTheUsersConfiguration(t *testing.T) {
 	text, err := complete([]byte(`
 apiVersion: kubescheduler.config.k8s.io/v1
 kind: KubeSchedulerConfiguration
-clientConnection: {kubeconfig: /elsewhere, qps: 7}
+clientConnection: {qps: 7}
 profiles:
 - schedulerName: packed
   pluginConfig:

@@ -116,23 +116,26 @@ func (in Inputs) HTTPURL() string { return "unix://" + in.HTTPSocket }
 // Args returns the member's arguments, without the user's.
 func Args(in Inputs) *args.Set {
 	s := args.NewSet("etcd")
-	const fixed = "kelp alone decides this"
+	const (
+		fixed  = "kelp alone decides this"
+		listen = "it is on loopback, and on the first of node.ips where there are other servers"
+	)
 	s.Owned("name", in.Name, "set node.name instead")
 	s.Owned("data-dir", in.Dir, "set dataDir instead")
-	s.Owned("listen-client-urls", strings.Join(in.ClientURLs(), ","), fixed)
-	s.Owned("advertise-client-urls", in.advertised(), fixed)
-	s.Owned("listen-peer-urls", in.PeerURL(), fixed)
-	s.Owned("initial-advertise-peer-urls", in.PeerURL(), fixed)
+	s.Owned("listen-client-urls", strings.Join(in.ClientURLs(), ","), listen)
+	s.Owned("advertise-client-urls", in.advertised(), listen)
+	s.Owned("listen-peer-urls", in.PeerURL(), listen)
+	s.Owned("initial-advertise-peer-urls", in.PeerURL(), listen)
 	s.Owned("listen-client-http-urls", in.HTTPURL(), fixed)
-	s.Owned("initial-cluster", in.initialCluster(), fixed)
+	s.Owned("initial-cluster", in.initialCluster(), ownPeers)
 	s.Owned("initial-cluster-state", in.initialState(), fixed)
-	s.Owned("cert-file", in.Server.Cert, fixed)
-	s.Owned("key-file", in.Server.Key, fixed)
-	s.Owned("trusted-ca-file", in.Server.CA, fixed)
+	s.Owned("cert-file", in.Server.Cert, ownCerts)
+	s.Owned("key-file", in.Server.Key, ownCerts)
+	s.Owned("trusted-ca-file", in.Server.CA, ownCerts)
 	s.Owned("client-cert-auth", "true", fixed)
-	s.Owned("peer-cert-file", in.Peer.Cert, fixed)
-	s.Owned("peer-key-file", in.Peer.Key, fixed)
-	s.Owned("peer-trusted-ca-file", in.Peer.CA, fixed)
+	s.Owned("peer-cert-file", in.Peer.Cert, ownCerts)
+	s.Owned("peer-key-file", in.Peer.Key, ownCerts)
+	s.Owned("peer-trusted-ca-file", in.Peer.CA, ownCerts)
 	s.Owned("peer-client-cert-auth", "true", fixed)
 	s.Default("heartbeat-interval", strconv.Itoa(heartbeatMillis))
 	s.Default("election-timeout", strconv.Itoa(electionMillis))

@@ -39,7 +39,7 @@ func parse(set *args.Set) (*embed.Config, *flag.FlagSet, error) {
 		}
 		value, _ := set.Get(e.Key)
 		if err := flags.Set(e.Key, value); err != nil {
-			return nil, nil, fmt.Errorf("etcd argument %q: %w", e.Key+"="+value, err)
+			return nil, nil, set.Problem(e.Key, err)
 		}
 		cfg.FlagsExplicitlySet[e.Key] = true
 	}

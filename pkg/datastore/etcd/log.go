@@ -57,7 +57,7 @@ func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 		c.removed.Store(true)
 	}
 	level := levelOf(entry.Level)
-	if c.ctx.Err() != nil && strings.Contains(strings.ToLower(text), "closed") {
+	if c.ctx.Err() != nil && (strings.Contains(strings.ToLower(text), "closed") || strings.Contains(text, "server is stopping")) {
 		level = logrus.DebugLevel // every stop ends so
 	}
 	if strings.Contains(entry.Message, otherCluster) {
@@ -66,7 +66,7 @@ func (c *logCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	log.G(c.ctx).WithFields(encoder.Fields).Log(level, entry.Message)
 	if entry.Level >= zapcore.PanicLevel {
 		// The last words of this process: zap ends it after this.
-		log.G(c.ctx).WithField("path", c.dir).Error("etcd cannot go on, and kelp ends: " + damaged)
+		log.G(c.ctx).WithField("path", c.dir).Error("etcd cannot go on, and kelp ends: " + remedy(entry.Message+" "+text))
 	}
 	return nil
 }

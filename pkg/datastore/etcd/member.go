@@ -7,8 +7,10 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/containerd/log"
@@ -83,13 +85,24 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 const damaged = "if its data is damaged and the cluster has other servers, stop kelp, move this directory away, and start kelp, which joins the others again; " +
 	"a server that is alone restores a snapshot, with kelp snapshot restore"
 
+// full is what to do about a disk that is, and what not to: the data is whole.
+const full = "the disk is full: make room, and start kelp, if its unit does not do so by itself; nothing that was written is lost"
+
+// remedy is what to do about an error of etcd's that may be the data's.
+func remedy(text string) string {
+	if strings.Contains(text, syscall.ENOSPC.Error()) || strings.Contains(text, syscall.EDQUOT.Error()) {
+		return full
+	}
+	return damaged
+}
+
 // startError says what to do where it may be the data that etcd fails at.
 func startError(dir string, err error) error {
 	var network *net.OpError
 	if !Exists(dir) || errors.As(err, &network) {
 		return fmt.Errorf("start etcd in %s: %w", dir, err)
 	}
-	return fmt.Errorf("start etcd in %s: %w; %s", dir, err, damaged)
+	return fmt.Errorf("start etcd in %s: %w; %s", dir, err, remedy(err.Error()))
 }
 
 // Exists says whether a directory holds a member's data, and not only the
@@ -120,5 +133,12 @@ func (g *grpcServers) stop(etcd *embed.Etcd) {
 		}
 	})
 	defer timer.Stop()
+	select {
+	case <-etcd.Server.ReadyNotify():
+	default:
+		// A member that never found its majority has not begun to serve, and Close
+		// would wait for that for good.
+		etcd.Server.Stop()
+	}
 	etcd.Close()
 }

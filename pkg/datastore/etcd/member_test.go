@@ -212,3 +212,38 @@ func TestStrangersAreRefused(t *testing.T) {
 		t.Errorf("the socket's directory: %v, %v", info, err)
 	}
 }
+
+// A member that is started without its majority serves nobody, and stops when it is
+// told to all the same.
+func TestStopsWithoutAMajority(t *testing.T) {
+	t.Parallel()
+	dir, ports := fixture(t)
+	in := inputs(dir, ports)
+	client, stop := start(t, dir, in)
+	if _, err := client.MemberAdd(t.Context(), []string{"https://127.0.0.1:1"}); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- New(in).Run(ctx) }()
+	if err := poll.Until(ctx, 20*time.Second, func(ctx context.Context) error {
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", in.PeerPort))
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}); err != nil {
+		t.Fatalf("listens for its peers: %v", err)
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Errorf("run: %v", err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not stop")
+	}
+}

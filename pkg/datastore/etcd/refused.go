@@ -2,7 +2,7 @@ package etcd
 
 const (
 	ownLogs  = "logs are kelp's; set log.level and log.format"
-	ownCerts = "certificates are kelp's"
+	ownCerts = "its certificates are kelp's: see kelp certificate"
 	anyCert  = "every certificate of the etcd authority is served"
 	ownPeers = "members are found by kelp"
 )

@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/containerd/log"
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/server/v3/embed"
 	"google.golang.org/grpc"
@@ -12,11 +13,12 @@ import (
 )
 
 // newServer is kine's own gRPC server, except that we hold it, and so decide
-// how long a stop may take, and that interceptors stand before kine.
-func newServer() *grpc.Server {
+// how long a stop may take, and that interceptors stand before kine. They log with
+// ctx's logger.
+func newServer(ctx context.Context) *grpc.Server {
 	const overhead = 512 * 1024 // kine's allowance for the message around a value
 	return grpc.NewServer(
-		grpc.ChainUnaryInterceptor(oneWriter(), honest),
+		grpc.ChainUnaryInterceptor(logging(log.G(ctx)), oneWriter(), honest),
 		grpc.StreamInterceptor(endWatches),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: embed.DefaultGRPCKeepAliveMinTime}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -27,6 +29,13 @@ func newServer() *grpc.Server {
 		grpc.MaxRecvMsgSize(int(embed.DefaultMaxRequestBytes)+overhead),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 	)
+}
+
+// logging gives requests a logger.
+func logging(logger *log.Entry) grpc.UnaryServerInterceptor {
+	return func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		return handler(log.WithLogger(ctx, logger), request)
+	}
 }
 
 // oneWriter lets transactions through one after another. SQLite has a single

@@ -2,6 +2,7 @@ package kine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/containerd/log"
@@ -14,12 +15,34 @@ import (
 // errNotWritten is the answer to a write that the database has refused.
 var errNotWritten = status.Error(codes.Internal, "the datastore has not taken the write: its database or disk is full or fails")
 
+// attempts is how often a write is tried that the database does not take. It has
+// been seen to refuse one, right after a start, and to take the same one at once; a
+// full disk refuses all.
+const attempts = 3
+
 // honest sees to it that a transaction which says that it wrote has done so.
 // When the database refuses a row, as with a full disk, kine (0.17.5) says of a
 // new key that it was written, and of others that somebody else was faster: the
 // first loses what was acknowledged, the second is tried again without end.
 // Remove when kine returns the database's errors.
-func honest(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+func honest(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (answer any, err error) {
+	for attempt := 1; ; attempt++ {
+		if answer, err = checked(ctx, request, info, handler); !errors.Is(err, errNotWritten) {
+			return answer, err
+		}
+		key, _, _ := compared(request.(*etcdserverpb.TxnRequest)) // others are never errNotWritten
+		at := log.G(ctx).WithError(err).WithField("key", string(key)).WithField("attempt", attempt)
+		if attempt == attempts || ctx.Err() != nil {
+			at.Error("a write was not taken by the database")
+			return nil, err
+		}
+		at.Debug("a write was not taken by the database, and is tried again") // nothing was written
+	}
+}
+
+// checked runs a transaction once. The error is errNotWritten when the database has
+// not taken it.
+func checked(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 	answer, err := handler(ctx, request)
 	req, isTxn := request.(*etcdserverpb.TxnRequest)
 	res, answered := answer.(*etcdserverpb.TxnResponse)
@@ -36,7 +59,6 @@ func honest(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle
 		err = errNotWritten // nobody was faster: it is what it was
 	}
 	if err != nil {
-		log.G(ctx).WithError(err).WithField("key", string(key)).Error("a write was not taken by the database")
 		return nil, err
 	}
 	return answer, nil

@@ -75,3 +75,27 @@ func TestWritesThatWereNotTaken(t *testing.T) {
 		}
 	}
 }
+
+// A write that was not taken is tried again, for nothing of it is there.
+func TestAWriteThatIsTakenTheSecondTime(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answers []*etcdserverpb.TxnResponse
+		tries   int
+		lost    bool
+	}{
+		"at once":                       {[]*etcdserverpb.TxnResponse{answered(true, 7, 0)}, 1, false},
+		"the second time":               {[]*etcdserverpb.TxnResponse{answered(false, 7, 5), answered(true, 8, 0)}, 2, false},
+		"somebody was faster meanwhile": {[]*etcdserverpb.TxnResponse{answered(false, 7, 5), answered(false, 8, 8)}, 2, false},
+		"never":                         {[]*etcdserverpb.TxnResponse{answered(false, 7, 5), answered(false, 7, 5), answered(false, 7, 5), answered(true, 8, 0)}, attempts, true},
+	} {
+		tries := 0
+		_, err := honest(t.Context(), txn(5, clientv3.OpPut("/k", "")), &grpc.UnaryServerInfo{Server: stored{}}, func(context.Context, any) (any, error) {
+			tries++
+			return c.answers[tries-1], nil
+		})
+		if tries != c.tries || (err != nil) != c.lost {
+			t.Errorf("%s: %d tries, %v", name, tries, err)
+		}
+	}
+}

@@ -62,7 +62,7 @@ func (s *Store) listen(ctx context.Context) (*listening, error) {
 	// kine stops when this ends; it is not ctx, as the requests that are
 	// under way come first.
 	kineCtx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	l := &listening{server: newServer(), cancel: cancel}
+	l := &listening{server: newServer(kineCtx), cancel: cancel}
 	cfg := s.opts.endpointConfig()
 	cfg.WaitGroup, cfg.GRPCServer = &l.running, l.server
 	if _, err := endpoint.Listen(kineCtx, cfg); err != nil {

@@ -1,6 +1,7 @@
 package migrate
 
 import (
+	"crypto/rand"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -47,6 +48,9 @@ func Write(revision int64, keys records.Keys, m Member, scratch string) error {
 	return snapshot.NewV3(zap.NewNop()).Restore(snapshot.RestoreConfig{
 		SnapshotPath: file, SkipHashCheck: true,
 		Name: m.Name, OutputDataDir: m.Dir, PeerURLs: []string{m.PeerURL}, InitialCluster: m.Name + "=" + m.PeerURL,
+		// Without it the IDs of cluster and member follow from the address, and whoever
+		// still runs with what was here before takes this one for the member that it knows.
+		InitialClusterToken: rand.Text(),
 		// Watches from before are told to list anew.
 		RevisionBump: uint64(revision-last) + 1, MarkCompacted: true,
 	})

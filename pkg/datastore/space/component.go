@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,9 @@ type Options struct {
 	// Disk is a directory on the disk that the database is on, empty when it is
 	// on another machine.
 	Disk string
+	// Room says how much of a directory's disk is free, and how large it is; nil
+	// asks the file system.
+	Room func(dir string) (free, size int64, err error)
 }
 
 // Space watches and tends a datastore.
@@ -50,6 +54,9 @@ type Space struct {
 
 // New returns a Space that has looked at nothing yet.
 func New(opts Options) *Space {
+	if opts.Room == nil {
+		opts.Room = roomOf
+	}
 	return &Space{opts: opts, now: time.Now, defragged: map[uint64]time.Time{}}
 }
 
@@ -112,7 +119,7 @@ func (s *Space) look(ctx context.Context, client *clientv3.Client) (Usage, error
 	}
 	u := Usage{Size: status.DbSize, InUse: status.DbSizeInUse, Quota: status.DbSizeQuota, HasLeader: s.opts.Members && status.Leader != 0}
 	for _, problem := range status.Errors {
-		u.Alarm = u.Alarm || problem == etcdserverpb.AlarmType_NOSPACE.String() || problem == "etcdserver: mvcc: database space exceeded"
+		u.Alarm = u.Alarm || strings.Contains(problem, etcdserverpb.AlarmType_NOSPACE.String()) // with the member's number before it
 	}
 	if s.opts.Members {
 		if err := u.count(ctx, client); err != nil {
@@ -120,19 +127,51 @@ func (s *Space) look(ctx context.Context, client *clientv3.Client) (Usage, error
 		}
 	}
 	if s.opts.Disk != "" {
-		var disk unix.Statfs_t
-		if err := unix.Statfs(s.opts.Disk, &disk); err != nil {
-			return Usage{}, fmt.Errorf("look at the disk of %s: %w", s.opts.Disk, err)
+		if u.DiskFree, u.DiskSize, err = s.opts.Room(s.opts.Disk); err != nil {
+			return Usage{}, err
 		}
-		u.DiskFree, u.DiskSize = int64(disk.Bavail)*disk.Bsize, int64(disk.Blocks)*disk.Bsize
+	}
+	if u.mustRest() && !u.Alarm {
+		if err := raise(ctx, client, status.Header.MemberId); err != nil {
+			return u, err
+		}
+		u.Alarm = true
 	}
 	return u, nil
+}
+
+func roomOf(dir string) (free, size int64, err error) {
+	var disk unix.Statfs_t
+	if err := unix.Statfs(dir, &disk); err != nil {
+		return 0, 0, fmt.Errorf("look at the disk of %s: %w", dir, err)
+	}
+	return int64(disk.Bavail) * disk.Bsize, int64(disk.Blocks) * disk.Bsize, nil
+}
+
+// raise has etcd take no writes, before the disk has no room for its own either: at
+// the first one that fails it ends the process.
+func raise(ctx context.Context, client *clientv3.Client, member uint64) error {
+	alarm := &etcdserverpb.AlarmRequest{Action: etcdserverpb.AlarmRequest_ACTIVATE, MemberID: member, Alarm: etcdserverpb.AlarmType_NOSPACE}
+	if _, err := etcdserverpb.NewMaintenanceClient(client.ActiveConnection()).Alarm(ctx, alarm); err != nil {
+		return fmt.Errorf("have etcd take no writes, for the disk is full: %w", err)
+	}
+	log.G(ctx).Warn("the disk below the datastore is nearly full: it takes no writes until there is room")
+	return nil
 }
 
 func (s *Space) tend(ctx context.Context, client *clientv3.Client) error {
 	alarms, err := s.alarms(ctx, client)
 	if err != nil {
 		return err
+	}
+	if len(alarms) > 0 && s.opts.Disk != "" {
+		free, size, err := s.opts.Room(s.opts.Disk)
+		if err != nil {
+			return err
+		}
+		if free < 2*reserve(size) {
+			return errors.New("there is not enough room on the disk yet to lift the alarm")
+		}
 	}
 	if len(alarms) > 0 {
 		log.G(ctx).Warn("the datastore is full and takes no writes; what is not needed is dropped from it")

@@ -53,12 +53,36 @@ func TestProblems(t *testing.T) {
 		"at ease":       {Usage{Size: gb, Quota: 8 * gb, DiskFree: 10 * gb, DiskSize: 100 * gb}, ""},
 		"70 %":          {Usage{Size: 6 * gb, Quota: 8 * gb}, "75 % of its quota"},
 		"alarm":         {Usage{Size: 8 * gb, Quota: 8 * gb, Alarm: true}, "takes no writes"},
+		"no disk left":  {Usage{Size: gb, Quota: 8 * gb, Alarm: true, Voters: 1, DiskFree: 10 * mb, DiskSize: 100 * gb}, "has 10.5 MB left, and it takes no writes: make room"},
 		"disk":          {Usage{DiskFree: 100 * mb, DiskSize: 100 * gb}, "the disk below the datastore has 104.9 MB left"},
 		"small disk":    {Usage{DiskFree: 900 * mb, DiskSize: 4 * gb}, ""},
 	} {
 		err := c.u.problem()
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// A member that is alone rests before its disk is full; one of several leaves the
+// cluster's writes to the others.
+func TestMustRest(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		u    Usage
+		want bool
+	}{
+		"no room for a log":         {Usage{Voters: 1, DiskFree: 63 * mb, DiskSize: 100 * gb}, true},
+		"room for a log":            {Usage{Voters: 1, DiskFree: 65 * mb, DiskSize: 100 * gb}, false},
+		"a small disk":              {Usage{Voters: 1, DiskFree: 30 * mb, DiskSize: 300 * mb}, false},
+		"a small disk that is full": {Usage{Voters: 1, DiskFree: 10 * mb, DiskSize: 300 * mb}, true},
+		"one of three":              {Usage{Voters: 3, DiskFree: mb, DiskSize: 100 * gb}, false},
+		"with one that joins":       {Usage{Voters: 1, Learners: 1, DiskFree: mb, DiskSize: 100 * gb}, false},
+		"not etcd":                  {Usage{DiskFree: mb, DiskSize: 100 * gb}, false},
+		"elsewhere":                 {Usage{Voters: 1}, false},
+	} {
+		if got := c.u.mustRest(); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
 }

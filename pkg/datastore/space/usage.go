@@ -37,8 +37,20 @@ func (u *Usage) count(ctx context.Context, client *clientv3.Client) error {
 	return nil
 }
 
+// reserve is how much of a disk of this size has to be free for a single member to
+// take writes: what etcd takes for its log at a time, or a twentieth of a small one.
+func reserve(disk int64) int64 { return min(64<<20, disk/20) }
+
+// mustRest says that the disk is so full that a member would end at one of the next
+// writes. One of several does end, and the others go on.
+func (u Usage) mustRest() bool {
+	return u.Voters == 1 && u.Learners == 0 && u.DiskSize > 0 && u.DiskFree < reserve(u.DiskSize)
+}
+
 func (u Usage) problem() error {
 	switch {
+	case u.Alarm && u.Size*100 < u.Quota*liftAt:
+		return fmt.Errorf("the disk below the datastore has %s left, and it takes no writes: make room; it goes on by itself", size(u.DiskFree))
 	case u.Alarm:
 		return fmt.Errorf("the datastore is full (%s of %s) and takes no writes: delete objects; it is tended and goes on by itself when there is room", size(u.Size), size(u.Quota))
 	case u.Quota > 0 && u.Size*100 >= u.Quota*warnAt:

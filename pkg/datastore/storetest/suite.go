@@ -28,6 +28,7 @@ func Run(t *testing.T, client func(t *testing.T) *clientv3.Client) {
 		"compact like API":   compactLikeAPI,
 		"many writers":       manyWriters,
 		"large value":        largeValue,
+		"history":            history,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 3*wait)

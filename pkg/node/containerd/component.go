@@ -68,7 +68,10 @@ func (c *Containerd) Run(ctx context.Context) error {
 	inner, cancel := context.WithCancel(quiet(context.WithoutCancel(ctx)))
 	defer cancel()
 	c.logger.Store(log.G(inner).Logger)
-	conf := Config(c.cfg, c.in)
+	conf, err := c.Effective()
+	if err != nil {
+		return err
+	}
 	if err := server.CreateTopLevelDirectories(conf); err != nil {
 		return fmt.Errorf("create containerd's directories: %w", err)
 	}

@@ -9,6 +9,10 @@
 // outlive it: their shims are processes of their own, which the next start
 // adopts.
 //
+// Over it go the user's drop-ins: TOML files of any version that containerd still
+// reads, brought up to date by its own steps. In a key that is kelp's (ownedKeys),
+// only kelp's value is accepted, and a key that nothing reads is refused.
+//
 // What is listened on: two unix sockets (gRPC with the CRI, ttrpc for shims),
 // both for root alone, and the CRI's streaming server on a free port of
 // loopback, whose URLs hold a one-time token. Nothing else.

@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"context"
+	"io"
 	"strings"
 
 	"github.com/containerd/log"
@@ -17,6 +18,11 @@ func quiet(ctx context.Context) context.Context {
 		Level: quieter(entry.Logger), ExitFunc: entry.Logger.ExitFunc,
 	}
 	return log.WithLogger(ctx, logger.WithFields(entry.Data))
+}
+
+// silent is for reading files, of which all that matters is told otherwise.
+func silent(ctx context.Context) context.Context {
+	return log.WithLogger(ctx, logrus.NewEntry(&logrus.Logger{Out: io.Discard, Formatter: &logrus.TextFormatter{}, Level: logrus.PanicLevel}))
 }
 
 // quieter is the level of containerd's logger beside another one.

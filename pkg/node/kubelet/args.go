@@ -37,6 +37,13 @@ func Args(cfg config.Config, in Inputs) (*args.Set, error) {
 	s.Refused("bootstrap-kubeconfig", "its certificates are issued before it starts")
 	s.Refused("rotate-certificates", "its client certificate is renewed by kelp, and read again without a restart")
 	s.Refused("runonce", "the kubelet would end, and kelp with it")
+	for _, name := range []string{"client-ca-file", "tls-cert-file", "tls-private-key-file"} {
+		s.Refused(name, ownCerts)
+	}
+	for _, name := range []string{"container-runtime-endpoint", "image-service-endpoint"} {
+		s.Refused(name, "the embedded containerd is used, and configured with containerd.configDir")
+	}
+	s.Refused("cgroup-driver", "it is containerd's: set SystemdCgroup of the runtime in containerd.configDir")
 	for _, name := range []string{"v", "vmodule", "logging-format"} {
 		s.Refused(name, "set log.level and log.format")
 	}

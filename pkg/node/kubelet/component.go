@@ -54,13 +54,17 @@ func New(cfg config.Config, in Inputs) *Kubelet {
 }
 
 // Merged returns the arguments with the user's merged over them, checked
-// together with the drop-ins.
+// together with the drop-ins and with what they need of the host.
 func (k *Kubelet) Merged() (*args.Set, error) {
 	dropIns, err := ReadDropIns(k.cfg.Kubelet.ConfigDir)
 	if err != nil {
 		return nil, err
 	}
-	if _, _, err := Server(k.cfg, k.in, dropIns); err != nil {
+	server, _, err := Server(k.cfg, k.in, dropIns)
+	if err == nil {
+		err = graceful(server, onHost)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return Args(k.cfg, k.in)

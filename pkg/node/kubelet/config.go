@@ -25,6 +25,9 @@ type Inputs struct {
 	Kubeconfig string
 	// ResolvConf is the file from which pods get the host's resolvers.
 	ResolvConf string
+	// CgroupDriver is how containerd makes cgroups, systemd or cgroupfs. The kubelet
+	// would take it from there in any case.
+	CgroupDriver string
 	// OOMScoreAdj is the process's score where it may not be lowered.
 	OOMScoreAdj *int32
 	// MaxOpenFiles is the limit of open files where it may not be raised.
@@ -38,6 +41,14 @@ type Inputs struct {
 // maxParallelPulls bounds the pulls at one time: enough that a slow image
 // does not hold up the others, few enough for a small disk.
 const maxParallelPulls = 5
+
+// cipherSuites are those of the API server: of TLS 1.2, what has no CBC and no key
+// exchange that a stolen key could undo. Go's own list has some with CBC.
+var cipherSuites = []string{
+	"TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+	"TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+	"TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+}
 
 // defaultOpenFiles is upstream's, to which 0 is defaulted.
 const defaultOpenFiles = 1_000_000
@@ -61,6 +72,7 @@ func Configuration(cfg config.Config, in Inputs) *kubeletv1beta1.KubeletConfigur
 		TLSCertFile:                    in.Serving.Cert,
 		TLSPrivateKeyFile:              in.Serving.Key,
 		TLSMinVersion:                  "VersionTLS12",
+		TLSCipherSuites:                cipherSuites,
 		ReadOnlyPort:                   0,
 		Address:                        address(cfg.Node.IPs),
 		HealthzBindAddress:             "127.0.0.1",
@@ -80,6 +92,7 @@ func Configuration(cfg config.Config, in Inputs) *kubeletv1beta1.KubeletConfigur
 		SerializeImagePulls:      ptr.To(false),
 		MaxParallelImagePulls:    ptr.To[int32](maxParallelPulls),
 
+		CgroupDriver: in.CgroupDriver,
 		OOMScoreAdj:  in.OOMScoreAdj,
 		MaxOpenFiles: min(in.MaxOpenFiles, defaultOpenFiles),
 

@@ -3,7 +3,8 @@
 // The type is Kubelet. Configuration computes the typed
 // KubeletConfiguration and Args the few flags that have no place in it, both
 // from kelp's configuration alone. Over them go, in upstream's order, the
-// user's drop-ins (Merge) and the user's arguments, which win.
+// user's drop-ins (Merge) and the user's arguments, which win, save in the
+// fields that are kelp's (ownedFields).
 //
 // What is secure without asking: no anonymous requests, authentication and
 // authorization by the API server, the client authority, no read-only port,

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,8 +16,10 @@ import (
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/component-base/featuregate"
 	kubeletv1beta1 "k8s.io/kubelet/config/v1beta1"
-	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
+
+	"github.com/kelp-project/kelp/pkg/args"
+	"github.com/kelp-project/kelp/pkg/internal/document"
 )
 
 // DropIn is one file of the user's.
@@ -62,115 +63,101 @@ func Merge(base *kubeletv1beta1.KubeletConfiguration, dropIns []DropIn) (*kubele
 	if err != nil {
 		return nil, fmt.Errorf("write kubelet configuration: %w", err)
 	}
+	var own map[string]any
+	if err := json.Unmarshal(merged, &own); err != nil {
+		return nil, fmt.Errorf("read kubelet configuration: %w", err)
+	}
+	var docs []*document.Document
 	var problems []error
 	for _, d := range dropIns {
-		patch, errs := check(d)
-		if problems = append(problems, errs...); len(errs) > 0 {
+		doc, patch, errs := check(d, own)
+		if problems = append(problems, errs...); patch == nil {
 			continue
 		}
+		docs = append(docs, doc)
 		if merged, err = jsonpatch.MergePatch(merged, patch); err != nil {
 			return nil, fmt.Errorf("merge %s: %w", d.Path, err)
 		}
 	}
-	if len(problems) > 0 {
-		return nil, errors.Join(problems...)
-	}
 	out := &kubeletv1beta1.KubeletConfiguration{}
-	if err := json.Unmarshal(merged, out); err != nil {
+	if err := json.Unmarshal(merged, out); err != nil && len(problems) == 0 {
 		return nil, fmt.Errorf("read merged kubelet configuration: %w", err)
+	}
+	if err := errors.Join(append(problems, checkReserved(out, docs))...); err != nil {
+		return nil, err
 	}
 	return out, nil
 }
 
-// check reads one drop-in strictly and returns it as JSON.
-func check(d DropIn) ([]byte, []error) {
-	var head struct {
-		APIVersion   string          `json:"apiVersion"`
-		Kind         string          `json:"kind"`
-		FeatureGates map[string]bool `json:"featureGates"`
-	}
-	if err := yaml.Unmarshal(d.Data, &head); err != nil {
-		return nil, []error{fmt.Errorf("%s: %w", d.Path, err)}
-	}
-	if head.APIVersion != kubeletv1beta1.SchemeGroupVersion.String() || head.Kind != "KubeletConfiguration" {
-		return nil, []error{fmt.Errorf("%s:1: apiVersion and kind must be %s and KubeletConfiguration", d.Path, kubeletv1beta1.SchemeGroupVersion)}
-	}
-	asJSON, err := yaml.YAMLToJSONStrict(d.Data)
+// check reads one drop-in strictly and returns it also as JSON, which is nil where
+// nothing can be made of it. Own is what kelp computes.
+func check(d DropIn, own map[string]any) (*document.Document, []byte, []error) {
+	doc, err := document.Parse(d.Path, d.Data)
 	if err != nil {
-		return nil, []error{fmt.Errorf("%s: %w", d.Path, err)}
+		return nil, nil, []error{err}
 	}
-	unknown, err := kjson.UnmarshalStrict(asJSON, &kubeletv1beta1.KubeletConfiguration{})
-	if err != nil {
-		return nil, []error{fmt.Errorf("%s: %w", d.Path, err)}
+	if doc.APIVersion != kubeletv1beta1.SchemeGroupVersion.String() || doc.Kind != "KubeletConfiguration" {
+		return nil, nil, []error{doc.Errorf("apiVersion", "apiVersion and kind must be %s and KubeletConfiguration", kubeletv1beta1.SchemeGroupVersion)}
 	}
-	var errs []error
-	for _, err := range unknown {
-		errs = append(errs, explain(d, err))
-	}
-	for _, gate := range slices.Sorted(maps.Keys(head.FeatureGates)) {
-		if err := checkGate(gate, head.FeatureGates[gate]); err != nil {
-			errs = append(errs, fmt.Errorf("%s:%d: %w", d.Path, lineOf(d.Data, gate), err))
+	given := &kubeletv1beta1.KubeletConfiguration{}
+	errs := doc.Decode(given, removedFields)
+	for _, f := range ownedFields {
+		if doc.Has(f.field) && !same(doc.Value(f.field), valueAt(own, f.field)) {
+			errs = append(errs, doc.Errorf(f.field, "%s is set by kelp; %s", f.field, f.advice))
 		}
 	}
-	return asJSON, errs
-}
-
-var unknownField = regexp.MustCompile(`unknown field "([^"]+)"`)
-
-// explain adds to what the strict decoder says of a field its line and, for a
-// field that people remember from elsewhere, its successor.
-func explain(d DropIn, err error) error {
-	field := unknownField.FindStringSubmatch(err.Error())
-	if field == nil {
-		return fmt.Errorf("%s: %w", d.Path, err)
+	for _, gate := range slices.Sorted(maps.Keys(given.FeatureGates)) {
+		if err := checkGate(gate, given.FeatureGates[gate]); err != nil {
+			errs = append(errs, doc.Errorf("featureGates."+gate, "%w", err))
+		}
 	}
-	name := field[1][strings.LastIndex(field[1], ".")+1:]
-	what := fmt.Sprintf("KubeletConfiguration has no field %q", field[1])
-	if successor, ok := removedFields[name]; ok {
-		what = fmt.Sprintf("%s %s", field[1], successor)
-	} else if near := nearestField(name); near != "" {
-		what += fmt.Sprintf("; did you mean %s?", near)
+	asJSON, err := yaml.YAMLToJSON(d.Data)
+	if err != nil {
+		return nil, nil, append(errs, fmt.Errorf("%s: %w", d.Path, err))
 	}
-	return fmt.Errorf("%s:%d: %s", d.Path, lineOf(d.Data, name), what)
+	return doc, asJSON, errs
 }
 
-// lineOf is the first line whose key is name, or 1.
-func lineOf(data []byte, name string) int {
-	key := regexp.MustCompile(`(?m)^[ \t"']*` + regexp.QuoteMeta(name) + `["']?[ \t]*:`)
-	if at := key.FindIndex(data); at != nil {
-		return 1 + strings.Count(string(data[:at[1]]), "\n")
+// checkReserved wants the cgroups to which reservations are enforced. Upstream does
+// so, too, and does not say where.
+func checkReserved(merged *kubeletv1beta1.KubeletConfiguration, docs []*document.Document) error {
+	var errs []error
+	for _, r := range []struct{ key, cgroup, field string }{
+		{"kube-reserved", merged.KubeReservedCgroup, "kubeReservedCgroup"},
+		{"system-reserved", merged.SystemReservedCgroup, "systemReservedCgroup"},
+	} {
+		if r.cgroup != "" || !slices.Contains(merged.EnforceNodeAllocatable, r.key) {
+			continue
+		}
+		for _, doc := range slices.Backward(docs) {
+			if doc.Has("enforceNodeAllocatable") {
+				errs = append(errs, doc.Errorf("enforceNodeAllocatable", "enforceNodeAllocatable: %s needs %s, the cgroup that may have no more; without it in the list the reservation is kept from pods all the same", r.key, r.field))
+				break
+			}
+		}
 	}
-	return 1
+	return errors.Join(errs...)
 }
 
-// removedFields are names that people have in their files and that are no
-// fields of the kubelet's, or no longer.
-var removedFields = map[string]string{
-	"metricsBindAddress":     "is a field of kube-proxy; the kubelet's metrics are on its own port",
-	"podInfraContainerImage": "is gone; the pause image is embedded",
-	"networkPlugin":          "is gone; the container runtime has the network plugins",
-	"cniBinDir":              "is gone; plugins in /opt/cni/bin are found",
-	"cniConfDir":             "is gone; use --network=none and /etc/cni/net.d",
-	"cloudProvider":          "is gone; set the kubelet argument cloud-provider=external",
-	"nodeLabels":             "is not a field; set node.labels",
-	"hostnameOverride":       "is not a field; set node.name",
-	"nodeIP":                 "is not a field; set node.ips",
+// same takes a zero value for one that is not given, as upstream does.
+func same(given, own any) bool {
+	return reflect.DeepEqual(given, own) || own == nil && (given == nil || reflect.ValueOf(given).IsZero())
 }
 
-// goneGates are feature gates that were removed once their feature was there
-// for good, or was dropped.
-var goneGates = map[string]string{
-	"PodSecurity":          "was removed in v1.28: pod security admission is always on",
-	"DynamicKubeletConfig": "was removed in v1.26: use drop-ins",
-	"EphemeralContainers":  "was removed in v1.27: they are always on",
-	"SeccompDefault":       "was removed in v1.29: use the field seccompDefault, which kelp sets",
+func valueAt(tree map[string]any, field string) any {
+	var at any = tree
+	for step := range strings.SplitSeq(field, ".") {
+		section, _ := at.(map[string]any)
+		at = section[step]
+	}
+	return at
 }
 
 // checkGate says why a feature gate cannot be set so. Upstream's defaulting
 // panics on one that is unknown or locked.
 func checkGate(name string, on bool) error {
-	if why, gone := goneGates[name]; gone {
-		return fmt.Errorf("feature gate %s %s", name, why)
+	if err := args.GoneGate(name); err != nil {
+		return err
 	}
 	try := utilfeature.DefaultMutableFeatureGate.DeepCopy()
 	if _, known := try.GetAll()[featuregate.Feature(name)]; !known {
@@ -180,43 +167,4 @@ func checkGate(name string, on bool) error {
 		return fmt.Errorf("feature gate %s: %w", name, err)
 	}
 	return nil
-}
-
-// nearestField is the field whose name differs from name in case alone, or in
-// a letter or two.
-func nearestField(name string) string {
-	t := reflect.TypeFor[kubeletv1beta1.KubeletConfiguration]()
-	best, limit := "", 3
-	for i := range t.NumField() {
-		field, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
-		if strings.EqualFold(field, name) {
-			return field
-		}
-		if d := distance(field, name); d < limit {
-			best, limit = field, d
-		}
-	}
-	return best
-}
-
-// distance is the number of letters to insert, delete or replace.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range a {
-		previous := row[0]
-		row[0] = i + 1
-		for j := range b {
-			above := row[j+1]
-			cost := previous
-			if a[i] != b[j] {
-				cost++
-			}
-			row[j+1] = min(cost, above+1, row[j]+1)
-			previous = above
-		}
-	}
-	return row[len(b)]
 }

@@ -36,6 +36,28 @@ func free(address string, port int32) error {
 	return l.Close()
 }
 
+// logind are what the kubelet holds a shutdown back through.
+var logind = []string{"/run/systemd/system", "/run/dbus/system_bus_socket"}
+
+// graceful says why a shutdown would not be graceful that is to be. Upstream logs it
+// and goes on.
+func graceful(server *options.KubeletServer, exists func(path string) bool) error {
+	if server.ShutdownGracePeriod.Duration == 0 && len(server.ShutdownGracePeriodByPodPriority) == 0 {
+		return nil
+	}
+	for _, path := range logind {
+		if !exists(path) {
+			return fmt.Errorf("shutdownGracePeriod of the kubelet needs systemd's logind and D-Bus, and there is no %s: start dbus, or leave the setting out", path)
+		}
+	}
+	return nil
+}
+
+func onHost(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
 // wanted are the kernel settings that the kubelet insists on, when it may not
 // change them itself.
 var wanted = map[string]int{

@@ -67,12 +67,13 @@ func convert(versioned *kubeletv1beta1.KubeletConfiguration) (*kubeletconfig.Kub
 func parse(server *options.KubeletServer, set *args.Set) error {
 	gates := server.FeatureGates
 	server.FeatureGates = map[string]bool{}
-	if err := flagSet(&server.KubeletFlags, server).Parse(set.Render()); err != nil {
-		return fmt.Errorf("parse kubelet arguments: %w", err)
+	fs := flagSet(&server.KubeletFlags, server)
+	if err := set.Parse(func(argument string) error { return fs.Parse([]string{argument}) }); err != nil {
+		return err
 	}
 	for name, on := range server.FeatureGates {
 		if err := checkGate(name, on); err != nil {
-			return fmt.Errorf("kubelet argument feature-gates: %w", err)
+			return set.Problem("feature-gates", err)
 		}
 	}
 	for name, on := range gates {

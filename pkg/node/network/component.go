@@ -108,18 +108,31 @@ func (n *Network) writeConflist(node Node) error {
 	}
 	dir := n.cfg.Paths().CNIConf
 	target := filepath.Join(dir, conflistName)
-	if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) {
+	if old, err := os.ReadFile(target); err == nil && bytes.Equal(old, text) && modeOf(target) == conflistMode {
 		return nil
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("create CNI directory: %w", err)
 	}
 	above, within := filepath.Join(filepath.Dir(dir), conflistName), filepath.Join(dir, ".draft")
-	if err := atomicfile.Write(above, text, 0o644); err != nil {
+	if err := atomicfile.Write(above, text, conflistMode); err != nil {
 		return err
 	}
 	if err := errors.Join(os.Rename(above, within), os.Rename(within, target)); err != nil {
 		return fmt.Errorf("put CNI configuration in place: %w", err)
 	}
 	return atomicfile.SyncDir(dir)
+}
+
+// conflistMode is that of the CNI configuration: containerd, and the plugins that it
+// starts, are root's.
+const conflistMode os.FileMode = 0o600
+
+// modeOf is a file's permissions, or none when it is not there.
+func modeOf(path string) os.FileMode {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Mode().Perm()
 }

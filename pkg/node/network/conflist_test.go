@@ -61,4 +61,14 @@ func TestContainerdNoticesTheConflist(t *testing.T) {
 	if after, err := os.Stat(filepath.Join(dir, conflistName)); err != nil || !os.SameFile(before, after) {
 		t.Errorf("a file that is right was written again: %v", err)
 	}
+	// An earlier kelp let everybody read it.
+	if err := os.Chmod(filepath.Join(dir, conflistName), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.writeConflist(Node{prefixes("10.42.0.0/24"), 1400}); err != nil {
+		t.Fatal(err)
+	}
+	if got := modeOf(filepath.Join(dir, conflistName)); got != 0o600 {
+		t.Errorf("the file's mode is %o", got)
+	}
 }

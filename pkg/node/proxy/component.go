@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
+	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/kubernetes/cmd/kube-proxy/app"
 
@@ -18,6 +21,10 @@ import (
 
 // ErrNoNode is returned by Ready until the node has an address.
 var ErrNoNode = errors.New("the node has no address yet")
+
+// settled is how long a node may have other addresses than this machine: a kubelet
+// sets its own within seconds of its start.
+const settled = 30 * time.Second
 
 // Proxy is the kube-proxy of this node.
 type Proxy struct {
@@ -38,10 +45,11 @@ func (p *Proxy) Merged() (*args.Set, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := flagSet(app.NewOptions()).Parse(set.Render()); err != nil {
-		return nil, fmt.Errorf("parse kube-proxy arguments: %w", err)
-	}
-	return set, nil
+	return set, parse(flagSet(app.NewOptions()), set)
+}
+
+func parse(fs *pflag.FlagSet, set *args.Set) error {
+	return set.Parse(func(argument string) error { return fs.Parse([]string{argument}) })
 }
 
 // Run runs kube-proxy until ctx ends and leaves its rules in place. It works
@@ -53,8 +61,8 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 	o := app.NewOptions()
 	fs := flagSet(o)
-	if err := fs.Parse(set.Render()); err != nil {
-		return fmt.Errorf("parse kube-proxy arguments: %w", err)
+	if err := parse(fs, set); err != nil {
+		return err
 	}
 	if err := o.Complete(fs); err != nil {
 		return fmt.Errorf("complete kube-proxy configuration: %w", err)
@@ -82,9 +90,17 @@ func (p *Proxy) Run(ctx context.Context) error {
 	}
 }
 
-// wait returns when the node has an address and kube-proxy its role.
+// wait returns when the node has its addresses and kube-proxy its role. The kubelet
+// sets them at its start: a machine that has moved has its old ones until then.
+// Where they stay others, as a cloud's controller may have it, those are taken.
 func (p *Proxy) wait(ctx context.Context) error {
-	if _, err := nodewatch.Until(ctx, p.in.OwnNode, p.cfg.Node.Name, hasAddress); err != nil {
+	own, cancel := context.WithTimeout(ctx, settled)
+	defer cancel()
+	_, err := nodewatch.Until(own, p.in.OwnNode, p.cfg.Node.Name, hasAddresses(p.cfg.Node.IPs))
+	if err != nil && own.Err() != nil && ctx.Err() == nil {
+		_, err = nodewatch.Until(ctx, p.in.OwnNode, p.cfg.Node.Name, func(n *corev1.Node) bool { return len(addresses(n)) > 0 })
+	}
+	if err != nil {
 		return err
 	}
 	return nodewatch.Allowed(ctx, p.in.Kubeconfig, "/api/v1/services?limit=1")
@@ -114,11 +130,20 @@ func (p *Proxy) Ready(ctx context.Context) error {
 	return nil
 }
 
-func hasAddress(n *corev1.Node) bool {
+// hasAddresses says whether a node has these addresses and no others.
+func hasAddresses(want []netip.Addr) func(*corev1.Node) bool {
+	return func(n *corev1.Node) bool {
+		have := addresses(n)
+		return len(have) > 0 && len(have) == len(want) && !slices.ContainsFunc(want, func(ip netip.Addr) bool { return !slices.Contains(have, ip.String()) })
+	}
+}
+
+func addresses(n *corev1.Node) []string {
+	var list []string
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP {
-			return true
+			list = append(list, a.Address)
 		}
 	}
-	return false
+	return list
 }

@@ -13,6 +13,7 @@
 // Run never returns, not even at the end of its context. The node manager
 // waits half a minute for the node's addresses, at a pace of a second, and
 // calls os.Exit when they change after that: so Proxy waits for them itself,
-// without a limit, and only then starts. Conntrack limits that cannot be
+// without a limit, until they are those that the kubelet sets, and only then
+// starts. Conntrack limits that cannot be
 // written are fatal: they are left alone where the host does not let us.
 package proxy

@@ -48,7 +48,8 @@ A running server or agent follows its file, its drop-ins and, on a machine that 
 What is *restart* is named in ` + "`kelp status`" + `, on the line of ` + "`configuration`" + `, until kelp is started anew. A file that is not valid, or that has another value for what can *never* change, is
 refused as a whole: what runs stays as it is, and ` + "`kelp status`" + ` and the log say what is wrong. What a flag or a variable sets keeps winning over the file.
 
-` + "```" + `
+<!-- test: TestPages configuration -->
+` + "```sh" + `
 kelp config diff                 # the file against what runs; status 0: no difference, 3: some, 1: refused
 kelp config diff new.yaml        # what another file would change, and when
 kelp config apply new.yaml       # check it, put it in the file's place, take it; the old one is config.yaml.previous

@@ -31,9 +31,12 @@ func ClientArgs(s *args.Set, cfg config.Config, p config.Paths, id Identity) {
 	s.Default("bind-address", "127.0.0.1")
 	s.Default("secure-port", strconv.Itoa(id.Port))
 	s.Config("profiling", strconv.FormatBool(cfg.Debug))
-	// One server: an election would write to the datastore each second and
-	// choose among one.
-	s.Owned("leader-elect", "false", "there is one server, and so nobody to elect")
+	// An election for each component would write to the datastore each second.
+	const elected = "one lease of kelp's decides for all components on which server they run"
+	s.Owned("leader-elect", "false", elected)
+	for _, key := range []string{"lease-duration", "renew-deadline", "retry-period", "resource-lock", "resource-name", "resource-namespace"} {
+		s.Refused("leader-elect-"+key, elected)
+	}
 	s.Refused("master", "its kubeconfig names the server")
 	s.Refused("cert-dir", own)
 	for _, key := range []string{"emulated-version", "min-compatibility-version"} {

@@ -42,12 +42,7 @@ func (s Set) Merge(computed *args.Set, user []string) error {
 
 // Parse gives every argument to its flag.
 func (s Set) Parse(computed *args.Set) error {
-	for _, arg := range computed.Render() {
-		if err := s.all.Parse([]string{arg}); err != nil {
-			return fmt.Errorf("%s: %w", computed.Component(), err)
-		}
-	}
-	return nil
+	return computed.Parse(func(argument string) error { return s.all.Parse([]string{argument}) })
 }
 
 // Common adds the policies of the flags that all components of Kubernetes

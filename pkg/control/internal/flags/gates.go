@@ -1,7 +1,9 @@
 package flags
 
 import (
+	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
@@ -17,6 +19,7 @@ const gatesKey = "feature-gates"
 // values of one gate are an error.
 func Gates(user config.Args) ([]string, error) {
 	type said struct{ value, by string }
+	var problems []error
 	gates := map[string]said{}
 	for _, c := range []struct {
 		component string
@@ -28,17 +31,23 @@ func Gates(user config.Args) ([]string, error) {
 		{"kubelet", user.Kubelet},
 		{"kube-proxy", user.Proxy},
 	} {
-		for _, gate := range gatesOf(c.args) {
+		for gate, arg := range gatesOf(c.args) {
 			name, value, ok := strings.Cut(gate, "=")
-			if !ok {
-				return nil, fmt.Errorf("%s argument %s: write %q as Name=true or Name=false", c.component, gatesKey, gate)
-			}
-			if before, ok := gates[name]; ok && before.value != value {
-				return nil, fmt.Errorf("feature gate %s is %s for %s and %s for %s: there is one set of gates for all components",
+			err := args.GoneGate(name)
+			if before, twice := gates[name]; !ok {
+				err = fmt.Errorf("write %q as Name=true or Name=false", gate)
+			} else if twice && before.value != value {
+				err = fmt.Errorf("feature gate %s is %s for %s and %s for %s: there is one set of gates for all components",
 					name, before.value, before.by, value, c.component)
+			}
+			if err != nil {
+				problems = append(problems, &args.Problem{Component: c.component, Argument: arg, Err: err})
 			}
 			gates[name] = said{value, c.component}
 		}
+	}
+	if len(problems) > 0 {
+		return nil, errors.Join(problems...)
 	}
 	out := make([]string, 0, len(gates))
 	for name, s := range gates {
@@ -63,18 +72,21 @@ func ApplyGates(s *args.Set, gates []string) {
 	}
 }
 
-func gatesOf(user []string) []string {
-	var out []string
-	for _, arg := range user {
-		if text, is := gatesIn(arg); is {
+// gatesOf yields each gate and the argument that it is in.
+func gatesOf(user []string) iter.Seq2[string, string] {
+	return func(yield func(gate, arg string) bool) {
+		for _, arg := range user {
+			text, is := gatesIn(arg)
+			if !is {
+				continue
+			}
 			for gate := range strings.SplitSeq(text, ",") {
-				if gate = strings.TrimSpace(gate); gate != "" {
-					out = append(out, gate)
+				if gate = strings.TrimSpace(gate); gate != "" && !yield(gate, arg) {
+					return
 				}
 			}
 		}
 	}
-	return out
 }
 
 // gatesIn returns the value of an argument that sets feature gates.

@@ -7,4 +7,4 @@ import (
 	"github.com/kelp-project/kelp/pkg/version"
 )
 
-func main() { fmt.Print(version.String()) }
+func main() { fmt.Print(version.String(), "made ", version.Made().Unix(), "\n") }

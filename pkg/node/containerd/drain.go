@@ -1,0 +1,90 @@
+package containerd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/containerd/containerd/v2/plugins"
+	"github.com/containerd/plugin"
+	"github.com/containerd/plugin/registry"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/kelp-project/kelp/pkg/internal/poll"
+)
+
+// drainLimit is how long handlers have to end once their callers are gone. They are
+// told so, and take milliseconds.
+const drainLimit = 3 * time.Second
+
+// containerd closes its servers, which does not wait for the handlers of requests,
+// and then its database. A handler that goes on without it can panic (containerd
+// 2.4.2: NRI with a container whose specification cannot be read), and a panic ends
+// kelp in the middle of its stop. This plugin comes before the servers and after all
+// that they serve, so it is closed between the two. Remove when containerd's server
+// waits for its handlers.
+func init() {
+	registry.Register(&plugin.Registration{
+		Type:     plugins.MetricsPlugin,
+		ID:       "kelp-drain",
+		Requires: []plugin.Type{plugins.GRPCPlugin, plugins.MetadataPlugin},
+		InitFn: func(ic *plugin.InitContext) (any, error) {
+			return drain{counts: func() (prometheus.Collector, error) {
+				p, err := ic.GetByID(plugins.MetricsPlugin, "grpc-prometheus")
+				if err != nil {
+					return nil, err
+				}
+				c, ok := p.(prometheus.Collector)
+				if !ok {
+					return nil, fmt.Errorf("it is a %T", p)
+				}
+				return c, nil
+			}}, nil
+		},
+	})
+}
+
+// drain waits for the handlers of requests when it is closed.
+type drain struct {
+	counts func() (prometheus.Collector, error)
+}
+
+// Close is io.Closer's.
+func (d drain) Close() error {
+	counts, err := d.counts()
+	if err != nil {
+		return fmt.Errorf("look for the metrics of containerd's server: %w", err)
+	}
+	return poll.Until(context.Background(), drainLimit, func(context.Context) error {
+		n, err := underWay(counts)
+		if err == nil && n > 0 {
+			err = fmt.Errorf("%d requests are still under way", n)
+		}
+		return err
+	})
+}
+
+// underWay is how many calls have begun and not ended. Streams end with their callers
+// and write nothing.
+func underWay(counts prometheus.Collector) (int, error) {
+	r := prometheus.NewRegistry()
+	if err := r.Register(counts); err != nil {
+		return 0, fmt.Errorf("read the metrics of containerd's server: %w", err)
+	}
+	families, err := r.Gather()
+	if err != nil {
+		return 0, fmt.Errorf("read the metrics of containerd's server: %w", err)
+	}
+	signs := map[string]int{"grpc_server_started_total": 1, "grpc_server_handled_total": -1}
+	n := 0
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "grpc_type" && l.GetValue() == "unary" {
+					n += signs[f.GetName()] * int(m.GetCounter().GetValue())
+				}
+			}
+		}
+	}
+	return n, nil
+}
