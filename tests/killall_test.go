@@ -38,7 +38,8 @@ ip netns add cni-other
 `
 
 // kelp-killall.sh stops the pods and takes away all that kelp made, and
-// touches nothing of anybody else's.
+// touches nothing of anybody else's. The pods are back after the next start, also when
+// containerd's databases were damaged meanwhile.
 func TestKillAllCleansUpAfterKelpAlone(t *testing.T) {
 	s := ownServer(t, specNamed("killall"), "")
 	script := packaged(t, "kelp-killall.sh")
@@ -58,8 +59,16 @@ func TestKillAllCleansUpAfterKelpAlone(t *testing.T) {
 		t.Errorf("before kelp and after kelp-killall.sh (-before +after):\n%s", diff)
 	}
 
-	s.start(t) // the data is still there
+	// The data is still there. What containerd knows is not, where a disk lied to it.
+	s.run(t, `cd /var/lib/kelp/agent/containerd
+for db in io.containerd.metadata.v1.bolt/meta.db io.containerd.snapshotter.v1.*/metadata.db; do
+	dd if=/dev/zero of=$db bs=4096 seek=2 count=100 conv=notrunc status=none
+done`)
+	s.start(t)
 	s.awaitDeployments(t, "shop", 1, podUp)
+	if log := s.run(t, "journalctl --unit=kelp --no-pager --output=cat"); !strings.Contains(log, "containerd begins anew") {
+		t.Errorf("nobody was told that containerd's data was set aside:\n%s", log)
+	}
 }
 
 // packaged reads a file of the checkout that is installed with kelp.

@@ -63,7 +63,7 @@ func (m *Machine) start(ctx context.Context, k kernel, spec Spec) error {
 	if err := makeInitrd(ctx, root, k, initrd); err != nil {
 		return err
 	}
-	if _, err := output(ctx, "mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-d", root, disk, "8G"); err != nil {
+	if _, err := output(ctx, "mke2fs", "-q", "-t", "ext4", "-d", root, disk, "8G"); err != nil {
 		return err
 	}
 	m.qemu = exec.CommandContext(ctx, "qemu-system-x86_64",

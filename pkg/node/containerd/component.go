@@ -60,6 +60,9 @@ func (c *Containerd) Run(ctx context.Context) error {
 	if err := c.hosts.load(); err != nil {
 		return err
 	}
+	if err := setDamagedAside(ctx, p); err != nil {
+		return err
+	}
 	if err := prepare(ctx, p); err != nil {
 		return err
 	}
