@@ -11,6 +11,7 @@ import (
 
 	"github.com/containerd/log"
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/kelp-project/kelp/pkg/config"
 )
@@ -66,7 +67,7 @@ func examine(root string) error {
 	return nil
 }
 
-// readAll reads a database with its list of free pages.
+// readAll reads a database and its list of free pages.
 func readAll(file string) (err error) {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -84,20 +85,24 @@ func readAll(file string) (err error) {
 			err = fmt.Errorf("%w: %s: %v", errDamaged, file, r)
 		}
 	}()
-	db, err := bolt.Open(file, 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: true, Timeout: lockLimit})
-	switch {
-	case errors.Is(err, bolt.ErrTimeout), errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("open %s: %w", file, err)
-	case err != nil:
-		return fmt.Errorf("%w: %s: %w", errDamaged, file, err)
-	}
-	if err := db.View(func(tx *bolt.Tx) error {
-		return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return walk(b) })
-	}); err != nil {
-		return fmt.Errorf("%w: %s: %w", errDamaged, file, err)
-	}
-	if err := db.Close(); err != nil {
-		return fmt.Errorf("close %s: %w", file, err)
+	// The free pages come last: where they are not written down, bbolt looks for them
+	// in a goroutine of its own, whose panic could not be caught.
+	for _, free := range []bool{false, true} {
+		db, err := bolt.Open(file, 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: free, Timeout: lockLimit})
+		switch {
+		case errors.Is(err, bolterrors.ErrTimeout), errors.Is(err, os.ErrPermission):
+			return fmt.Errorf("open %s: %w", file, err)
+		case err != nil:
+			return fmt.Errorf("%w: %s: %w", errDamaged, file, err)
+		}
+		if err := db.View(func(tx *bolt.Tx) error {
+			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return walk(b) })
+		}); err != nil {
+			return fmt.Errorf("%w: %s: %w", errDamaged, file, err)
+		}
+		if err := db.Close(); err != nil {
+			return fmt.Errorf("close %s: %w", file, err)
+		}
 	}
 	return nil
 }
