@@ -23,9 +23,6 @@ const (
 	pluginTask       = "io.containerd.runtime.v2.task"
 	pluginShim       = "io.containerd.shim.v1.manager"
 	pluginNRI        = "io.containerd.nri.v1.nri"
-	// etcd registers figures of the same name in the same registry of the
-	// process, and where etcd comes first, this one panics.
-	pluginGRPCMetrics = "io.containerd.metrics.v1.grpc-prometheus"
 )
 
 // disabled are plugins that kelp has no use for. Each of the snapshotters
@@ -45,7 +42,6 @@ var disabled = []string{
 	"io.containerd.server.v1.debug",
 	"io.containerd.server.v1.metrics",
 	"io.containerd.server.v1.grpc-tcp",
-	pluginGRPCMetrics,
 }
 
 // Inputs is what Config needs to know of the host.

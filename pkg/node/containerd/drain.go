@@ -8,6 +8,7 @@ import (
 	"github.com/containerd/containerd/v2/plugins"
 	"github.com/containerd/plugin"
 	"github.com/containerd/plugin/registry"
+	middleware "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kelp-project/kelp/pkg/internal/poll"
@@ -30,7 +31,7 @@ func init() {
 		Requires: []plugin.Type{plugins.GRPCPlugin, plugins.MetadataPlugin},
 		InitFn: func(ic *plugin.InitContext) (any, error) {
 			return drain{counts: func() (prometheus.Collector, error) {
-				p, err := ic.GetByID(plugins.MetricsPlugin, "grpc-prometheus")
+				p, err := ic.GetByID(plugins.MetricsPlugin, countsID)
 				if err != nil {
 					return nil, err
 				}
@@ -41,6 +42,21 @@ func init() {
 				return c, nil
 			}}, nil
 		},
+	})
+}
+
+// countsID is the plugin that counts the requests of containerd's servers.
+const countsID = "grpc-prometheus"
+
+// That plugin puts its figures into the process' own registry, into which etcd puts
+// its own of the same names; where etcd comes first, it panics. Here it counts, and
+// tells drain alone.
+func init() {
+	registry.Graph(func(r *plugin.Registration) bool {
+		if r.Type == plugins.MetricsPlugin && r.ID == countsID {
+			r.InitFn = func(*plugin.InitContext) (any, error) { return middleware.NewServerMetrics(), nil }
+		}
+		return false
 	})
 }
 

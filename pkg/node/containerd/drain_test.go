@@ -2,13 +2,17 @@ package containerd
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/containerd/containerd/v2/plugins"
+	"github.com/containerd/plugin"
 	middleware "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
+
+	"github.com/kelp-project/kelp/pkg/config"
 )
 
 // Until the last handler has returned, what it uses is not closed.
@@ -46,12 +50,40 @@ func TestDrainWaitsForHandlers(t *testing.T) {
 	}
 }
 
+// etcd has figures of the same names in the process' registry.
+func TestRequestsAreCountedBesideEtcd(t *testing.T) {
+	t.Parallel()
+	for _, r := range registrations() {
+		if r.Type != plugins.MetricsPlugin || r.ID != countsID {
+			continue
+		}
+		p, err := r.InitFn(&plugin.InitContext{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Registered already, an equal one would be refused.
+		again := middleware.NewServerMetrics()
+		if err := prometheus.Register(again); err != nil {
+			t.Errorf("its figures are in the process' registry: %v", err)
+		}
+		prometheus.Unregister(again)
+		if n, err := underWay(p.(prometheus.Collector)); err != nil || n != 0 {
+			t.Errorf("%d requests, %v", n, err)
+		}
+		return
+	}
+	t.Fatal("containerd has no such plugin any more")
+}
+
 // It has to be closed after the servers and before the database.
 func TestDrainIsBetweenServersAndDatabase(t *testing.T) {
 	t.Parallel()
 	at := map[string]int{}
 	for i, r := range registrations() {
 		at[r.URI()] = i
+	}
+	if slices.Contains(Config(config.Default(), Inputs{}).DisabledPlugins, string(plugins.MetricsPlugin)+"."+countsID) {
+		t.Error("nothing counts requests: the plugin that would is switched off")
 	}
 	drain := at[string(plugins.MetricsPlugin)+".kelp-drain"]
 	if before, after := at[string(plugins.MetadataPlugin)+".bolt"], at[string(plugins.ServerPlugin)+".grpc"]; before == 0 || before > drain || drain > after {
