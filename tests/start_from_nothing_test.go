@@ -4,6 +4,7 @@ package tests
 
 import (
 	"encoding/json"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -28,6 +29,42 @@ func TestStartFromNothing(t *testing.T) {
 	s.kubectl(t, "get", "runtimeclasses")
 }
 
+// describes says which of these groups' versions have no description that a client can
+// get now, and with no second try.
+func (s *server) describes(t *testing.T, versions ...string) {
+	t.Helper()
+	var root struct {
+		Paths map[string]struct{ ServerRelativeURL string }
+	}
+	if err := json.Unmarshal([]byte(s.kubectl(t, "get", "--raw", "/openapi/v3")), &root); err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range versions {
+		if of := root.Paths[v].ServerRelativeURL; of == "" {
+			t.Errorf("%s is not described, but %d others", v, len(root.Paths))
+		} else if out := s.kubectl(t, "get", "--raw", of); !strings.Contains(out, `"openapi":"3.0.0"`) {
+			t.Errorf("%s is described by %.200s", v, out)
+		}
+	}
+}
+
+// Clients are told what each resource is like: Kubernetes' own, kelp's, and those of an
+// API that a pod serves, in both versions of such descriptions.
+func TestResourcesAreDescribed(t *testing.T) {
+	s := cluster(t)
+	s.awaitDeployments(t, "kube-system", 3, ready)
+	s.describes(t, "api/v1", "apis/apps/v1", "apis/apiextensions.k8s.io/v1", "apis/apiregistration.k8s.io/v1", "apis/kelp.io/v1", "apis/metrics.k8s.io/v1beta1")
+	out := s.kubectl(t, "get", "--raw", "/openapi/v2")
+	for _, want := range []string{"io.k8s.api.core.v1.Pod", "io.k8s.api.apps.v1.Deployment", "io.kelp.v1.Snapshot", "/apis/metrics.k8s.io/v1beta1/nodes"} {
+		if !strings.Contains(out, `"`+want+`"`) {
+			t.Errorf("version 2 does not describe %s", want)
+		}
+	}
+	if out := s.kubectl(t, "explain", "deployment.spec.replicas"); !strings.Contains(out, "Number of desired pods") {
+		t.Errorf("kubectl explain says %s", out)
+	}
+}
+
 // The versions that kelp and its node report are kelp's, not a placeholder.
 func TestVersionIsStamped(t *testing.T) {
 	s := cluster(t)
@@ -47,6 +84,7 @@ func TestVersionIsStamped(t *testing.T) {
 func TestStartLogIsShort(t *testing.T) {
 	s := ownServer(t, specNamed("log"), "")
 	s.start(t)
+	s.describes(t, "api/v1", "apis/apps/v1", "apis/kelp.io/v1") // at once
 	lines := strings.Split(s.run(t, "journalctl -u kelp -o cat --no-pager"), "\n")
 	if len(lines) >= 45 {
 		t.Errorf("the start printed %d lines, want fewer than 45:\n%s", len(lines), strings.Join(lines, "\n"))

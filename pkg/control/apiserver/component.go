@@ -92,8 +92,9 @@ func (a *APIServer) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopGrace, endAPI) })()
 
 	var server *aggregator.APIAggregator
+	var described *descriptions
 	address := &net.TCPAddr{IP: loopbackOf(a.cfg.API).AsSlice(), Port: int(a.cfg.API.HTTPSPort)}
-	opts.SecureServing.Listener = newUnlistener(address, func() { a.publish(api, server) })
+	opts.SecureServing.Listener = newUnlistener(address, func() { a.publish(api, server, described) })
 
 	completed, err := complete(ctx, opts)
 	if err != nil {
@@ -104,7 +105,7 @@ func (a *APIServer) Run(ctx context.Context) error {
 		return fmt.Errorf("name informers of kube-apiserver: %w", err)
 	}
 	defer completed.InformerName.Release()
-	server, err = build(completed, a.in.Own)
+	server, described, err = build(completed, a.in.Own)
 	if err != nil {
 		return fmt.Errorf("build kube-apiserver: %w", err)
 	}
@@ -112,6 +113,7 @@ func (a *APIServer) Run(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("prepare kube-apiserver: %w", err)
 	}
+	described.prepared.Store(true)
 	defer a.serving.Store(nil)
 	if err := prepared.Run(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("run kube-apiserver: %w", err)
@@ -151,19 +153,24 @@ func complete(ctx context.Context, opts *options.ServerRunOptions) (options.Comp
 	return completed, nil
 }
 
-func build(completed options.CompletedOptions, own map[string]http.Handler) (*aggregator.APIAggregator, error) {
+func build(completed options.CompletedOptions, own map[string]http.Handler) (*aggregator.APIAggregator, *descriptions, error) {
 	cfg, err := app.NewConfig(completed)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	skipSlowHooks(cfg)
+	describeLater(cfg)
 	ready, err := cfg.Complete()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	server, err := app.CreateServerChain(ready)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	described, err := newDescriptions(cfg, server.GenericAPIServer)
+	if err != nil {
+		return nil, nil, err
 	}
 	for path, handler := range own {
 		if strings.HasSuffix(path, "/") {
@@ -172,7 +179,7 @@ func build(completed options.CompletedOptions, own map[string]http.Handler) (*ag
 			server.GenericAPIServer.Handler.NonGoRestfulMux.Handle(path, handler)
 		}
 	}
-	return server, addFastHooks(server.GenericAPIServer)
+	return server, described, addFastHooks(server.GenericAPIServer)
 }
 
 // Ready is nil when /readyz is, with all of upstream's start-up steps done.

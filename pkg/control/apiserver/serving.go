@@ -32,13 +32,13 @@ type serving struct {
 
 // publish hands the handler over. Upstream calls it, through the listener,
 // at the moment at which its own server would take connections.
-func (a *APIServer) publish(ctx context.Context, server *aggregator.APIAggregator) {
+func (a *APIServer) publish(ctx context.Context, server *aggregator.APIAggregator, described *descriptions) {
 	generic := server.GenericAPIServer
 	a.serving.Store(&serving{handler: generic.Handler, token: generic.LoopbackClientConfig.BearerToken})
 	secure := generic.SecureServingInfo
 	defer a.once.Do(func() { close(a.served) })
 	a.in.Publish(API{
-		Handler:      generic.Handler,
+		Handler:      described.await(generic.Handler),
 		Context:      ctx,
 		Certificate:  certificates(secure.SNICerts),
 		MinVersion:   secure.MinTLSVersion,
