@@ -4,7 +4,6 @@ package tests
 
 import (
 	"encoding/json"
-	"encoding/json"
 	"strings"
 	"testing"
 	"time"
