@@ -3,10 +3,14 @@
 package tests
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kelp-project/kelp/tests/hosts"
 )
 
 // From an empty disk and without a network, systemctl start returns when the
@@ -28,23 +32,28 @@ func TestStartFromNothing(t *testing.T) {
 	s.kubectl(t, "get", "runtimeclasses")
 }
 
-// describes says which of these groups' versions have no description that a client can
-// get now, and with no second try.
-func (s *server) describes(t *testing.T, versions ...string) {
-	t.Helper()
+// describes is nil when a client can get a description of each of these groups' versions.
+func (s *server) describes(ctx context.Context, versions ...string) error {
+	out, err := s.Kubectl(ctx, "get", "--raw", "/openapi/v3")
+	if err != nil {
+		return err
+	}
 	var root struct {
 		Paths map[string]struct{ ServerRelativeURL string }
 	}
-	if err := json.Unmarshal([]byte(s.kubectl(t, "get", "--raw", "/openapi/v3")), &root); err != nil {
-		t.Fatal(err)
+	if err := json.Unmarshal([]byte(out), &root); err != nil {
+		return err
 	}
 	for _, v := range versions {
-		if of := root.Paths[v].ServerRelativeURL; of == "" {
-			t.Errorf("%s is not described, but %d others", v, len(root.Paths))
-		} else if out := s.kubectl(t, "get", "--raw", of); !strings.Contains(out, `"openapi":"3.0.0"`) {
-			t.Errorf("%s is described by %.200s", v, out)
+		of := root.Paths[v].ServerRelativeURL
+		if of == "" {
+			return fmt.Errorf("%s is not described, but %d others", v, len(root.Paths))
+		}
+		if out, err := s.Kubectl(ctx, "get", "--raw", of); err != nil || !strings.Contains(out, `"openapi":"3.0.0"`) {
+			return fmt.Errorf("%s is described by %.200s, %w", v, out, err)
 		}
 	}
+	return nil
 }
 
 // Clients are told what each resource is like: Kubernetes' own, kelp's, and those of an
@@ -52,7 +61,10 @@ func (s *server) describes(t *testing.T, versions ...string) {
 func TestResourcesAreDescribed(t *testing.T) {
 	s := cluster(t)
 	s.awaitDeployments(t, "kube-system", 3, ready)
-	s.describes(t, "api/v1", "apis/apps/v1", "apis/apiextensions.k8s.io/v1", "apis/apiregistration.k8s.io/v1", "apis/kelp.io/v1", "apis/metrics.k8s.io/v1beta1")
+	// Upstream asks an API that did not answer again a minute later.
+	hosts.Eventually(t, 3*soon, "all groups are described", func(ctx context.Context) error {
+		return s.describes(ctx, "api/v1", "apis/apps/v1", "apis/apiextensions.k8s.io/v1", "apis/apiregistration.k8s.io/v1", "apis/kelp.io/v1", "apis/metrics.k8s.io/v1beta1")
+	})
 	out := s.kubectl(t, "get", "--raw", "/openapi/v2")
 	for _, want := range []string{"io.k8s.api.core.v1.Pod", "io.k8s.api.apps.v1.Deployment", "io.kelp.v1.Snapshot", "/apis/metrics.k8s.io/v1beta1/nodes"} {
 		if !strings.Contains(out, `"`+want+`"`) {
@@ -83,7 +95,9 @@ func TestVersionIsStamped(t *testing.T) {
 func TestStartLogIsShort(t *testing.T) {
 	s := ownServer(t, specNamed("log"), "")
 	s.start(t)
-	s.describes(t, "api/v1", "apis/apps/v1", "apis/kelp.io/v1") // at once
+	if err := s.describes(t.Context(), "api/v1", "apis/apps/v1"); err != nil { // at once
+		t.Error(err)
+	}
 	lines := strings.Split(s.run(t, "journalctl -u kelp -o cat --no-pager"), "\n")
 	if len(lines) >= 45 {
 		t.Errorf("the start printed %d lines, want fewer than 45:\n%s", len(lines), strings.Join(lines, "\n"))
