@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/kelp-project/kelp/tests/hosts"
 )
 
 // whatIsThere lists what kelp may leave on a host: mounts, interfaces,
@@ -66,6 +68,9 @@ for db in io.containerd.metadata.v1.bolt/meta.db io.containerd.snapshotter.v1.*/
 done`)
 	s.start(t)
 	s.awaitDeployments(t, "shop", 1, podUp)
+	if out := s.run(t, hosts.KelpPath+" check || true"); !strings.Contains(out, "containerd-damaged") {
+		t.Errorf("kelp check does not tell of what was set aside: %s", out)
+	}
 	if log := s.run(t, "journalctl --unit=kelp --no-pager --output=cat"); !strings.Contains(log, "containerd begins anew") {
 		t.Errorf("nobody was told that containerd's data was set aside:\n%s", log)
 	}

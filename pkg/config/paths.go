@@ -46,6 +46,7 @@ type Paths struct {
 	AgentTLS           string // the node's certificates and keys
 	AgentKubeconfigs   string // kubeconfigs of the node's components
 	ContainerdRoot     string // containerd's images and snapshots
+	ContainerdDamaged  string // those of a database that could not be read any more
 	ContainerdState    string // containerd's running state, on a tmpfs
 	ContainerdSocket   string // containerd's gRPC and CRI socket, 0600
 	ContainerdHosts    string // hosts.toml per registry, from registries.yaml
@@ -105,6 +106,7 @@ func (c Config) Paths() Paths {
 		AgentTLS:           data("agent", "tls"),
 		AgentKubeconfigs:   data("agent", "kubeconfigs"),
 		ContainerdRoot:     data("agent", "containerd"),
+		ContainerdDamaged:  data("agent", "containerd-damaged"),
 		ContainerdState:    run("containerd"),
 		ContainerdSocket:   run("containerd", "containerd.sock"),
 		ContainerdHosts:    data("agent", "containerd-hosts"),

@@ -49,6 +49,21 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// What was set aside is told of until it is removed.
+func TestDamagedContainerdIsToldOf(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "containerd-damaged")
+	if found := checkDamaged(dir); len(found) != 0 {
+		t.Errorf("without one: %+v", found)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if found := checkDamaged(dir); len(found) != 1 || !strings.Contains(texts(found, Warning), "rm -r "+dir) {
+		t.Errorf("with one: %+v", found)
+	}
+}
+
 func TestWriteVersionIsGoodToRead(t *testing.T) {
 	t.Parallel()
 	cfg := dataDir(t)

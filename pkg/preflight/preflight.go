@@ -109,10 +109,21 @@ func look(cfg config.Config, role Role) Report {
 		if r.Holder == 0 {
 			add(checkSocket(cfg, answers(cfg.Paths().ContainerdSocket))...)
 		}
+		add(checkDamaged(cfg.Paths().ContainerdDamaged)...)
 		add(checkKernel(cfg, observeKernel(cfg.Network.Backend))...)
 		add(checkCgroups(observeCgroups("/proc", "/sys/fs/cgroup"))...)
 	}
 	return r
+}
+
+// checkDamaged finds what containerd has set aside, which takes room until somebody has
+// looked at it.
+func checkDamaged(dir string) []Finding {
+	if _, err := os.Stat(dir); err != nil {
+		return nil // there is none, as a rule
+	}
+	return []Finding{warning("containerd", "its data was damaged, by a loss of power or by the disk, and has been made anew: what was there is in "+dir,
+		"see to the disk; rm -r "+dir+" when nothing of it is wanted")}
 }
 
 // checkDatabase looks at SQLite's file where it is in use.

@@ -41,14 +41,13 @@ func setDamagedAside(ctx context.Context, p config.Paths) error {
 	if len(running) > 0 {
 		return fmt.Errorf("%w, and %d containers run that nothing else knows of: stop them with kelp-killall.sh, then start kelp again: it makes them anew", damage, len(running))
 	}
-	aside := p.ContainerdRoot + "-damaged"
-	if err := os.RemoveAll(aside); err != nil {
+	if err := os.RemoveAll(p.ContainerdDamaged); err != nil {
 		return fmt.Errorf("remove what was set aside before: %w", err)
 	}
-	if err := os.Rename(p.ContainerdRoot, aside); err != nil {
+	if err := os.Rename(p.ContainerdRoot, p.ContainerdDamaged); err != nil {
 		return fmt.Errorf("set containerd's directory aside: %w", err)
 	}
-	log.G(ctx).WithError(damage).WithField("path", aside).Warn("containerd begins anew: images are imported or pulled again and containers are made anew; remove what was set aside when nothing of it is wanted")
+	log.G(ctx).WithError(damage).WithField("path", p.ContainerdDamaged).Warn("containerd begins anew: images are imported or pulled again and containers are made anew; remove what was set aside when nothing of it is wanted")
 	return nil
 }
 

@@ -73,7 +73,8 @@ func TestDatabasesThatAreDamagedAreSetAside(t *testing.T) {
 		"containers run": {damage: zero(1), running: true, err: "kelp-killall.sh"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := config.Paths{ContainerdRoot: filepath.Join(t.TempDir(), "containerd"), ContainerdState: t.TempDir()}
+			dir := t.TempDir()
+			p := config.Paths{ContainerdRoot: filepath.Join(dir, "containerd"), ContainerdDamaged: filepath.Join(dir, "damaged"), ContainerdState: t.TempDir()}
 			file := database(t, p.ContainerdRoot, c.options)
 			data, err := os.ReadFile(file)
 			if err != nil {
@@ -98,7 +99,7 @@ func TestDatabasesThatAreDamagedAreSetAside(t *testing.T) {
 			}
 			kept := file
 			if c.aside {
-				kept = strings.Replace(file, p.ContainerdRoot, p.ContainerdRoot+"-damaged", 1)
+				kept = strings.Replace(file, p.ContainerdRoot, p.ContainerdDamaged, 1)
 				if _, err := os.Stat(p.ContainerdRoot); !errors.Is(err, os.ErrNotExist) {
 					t.Errorf("containerd's directory is still there: %v", err)
 				}
