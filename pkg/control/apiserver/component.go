@@ -179,7 +179,7 @@ func build(completed options.CompletedOptions, own map[string]http.Handler) (*ag
 			server.GenericAPIServer.Handler.NonGoRestfulMux.Handle(path, handler)
 		}
 	}
-	return server, described, addFastHooks(server.GenericAPIServer)
+	return server, described, addFastHooks(server.GenericAPIServer, described.settle)
 }
 
 // Ready is nil when /readyz is, with all of upstream's start-up steps done.

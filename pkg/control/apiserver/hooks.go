@@ -27,10 +27,16 @@ func skipSlowHooks(cfg *app.Config) {
 }
 
 // addFastHooks does the same steps at once, and many objects side by side.
-// /readyz waits for them as it does for upstream's.
-func addFastHooks(server *genericapiserver.GenericAPIServer) error {
+// /readyz waits for them as it does for upstream's. The longest of them ends with settled.
+func addFastHooks(server *genericapiserver.GenericAPIServer, settled func()) error {
 	for name, ensure := range map[string]func(context.Context, kubernetes.Interface) error{
-		"kelp-rbac-bootstrap-roles":    ensureRoles,
+		"kelp-rbac-bootstrap-roles": func(ctx context.Context, client kubernetes.Interface) error {
+			err := ensureRoles(ctx, client)
+			if err == nil {
+				settled()
+			}
+			return err
+		},
 		"kelp-system-priority-classes": ensurePriorityClasses,
 	} {
 		if err := server.AddPostStartHook(name, hook(ensure)); err != nil {

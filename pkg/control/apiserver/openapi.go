@@ -20,6 +20,9 @@ const (
 	// descriptionLimit bounds the wait of a request for descriptions. The aggregator asks
 	// for them a second after the server was prepared.
 	descriptionLimit = 10 * time.Second
+	// settleLimit bounds how long they are put off for the sake of what makes the API
+	// ready. The aggregator holds APIs that pods serve back meanwhile.
+	settleLimit = 3 * time.Second
 )
 
 // descriptions are the OpenAPI documents of Kubernetes' own resources. Upstream makes
@@ -30,6 +33,8 @@ const (
 type descriptions struct {
 	v2, v3   func() http.Handler // make them, once
 	prepared atomic.Bool         // the aggregator has asked for the first time
+	settle   func()              // the roles are written, and the processors are free
+	settled  chan struct{}       // closed by settle
 	once     sync.Once           // closes known
 	known    chan struct{}       // closed when the aggregator has those of version 3
 }
@@ -65,7 +70,11 @@ func describe(v2, v3 func(*mux.PathRecorderMux)) *descriptions {
 			return m
 		})
 	}
-	return &descriptions{v2: made(v2), v3: made(v3), known: make(chan struct{})}
+	settled := make(chan struct{})
+	return &descriptions{
+		v2: made(v2), v3: made(v3), known: make(chan struct{}),
+		settle: sync.OnceFunc(func() { close(settled) }), settled: settled,
+	}
 }
 
 func (d *descriptions) install(m *mux.PathRecorderMux) {
@@ -79,6 +88,13 @@ func (d *descriptions) serveV3(w http.ResponseWriter, r *http.Request) {
 		// Not found would mean that there never will be any.
 		http.Error(w, "the server is being prepared", http.StatusServiceUnavailable)
 		return
+	}
+	timer := time.NewTimer(settleLimit)
+	defer timer.Stop()
+	select {
+	case <-d.settled:
+	case <-r.Context().Done():
+	case <-timer.C:
 	}
 	d.v3().ServeHTTP(w, r)
 	if r.URL.Path == openAPIv3 {

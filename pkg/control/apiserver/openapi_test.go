@@ -34,6 +34,8 @@ func TestDescriptionsAreMadeWhenAskedFor(t *testing.T) {
 		t.Fatalf("while the server is prepared: status %d, made %v", code, made)
 	}
 	d.prepared.Store(true)
+	d.settle()
+	d.settle() // a second time does no harm
 
 	// Whoever asks before the aggregator knows them waits, and other requests do not.
 	served := d.await(own)
