@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/containerd/log"
@@ -89,14 +90,18 @@ func readAll(file string) (err error) {
 	for _, free := range []bool{false, true} {
 		db, err := bolt.Open(file, 0o600, &bolt.Options{ReadOnly: true, PreLoadFreelist: free, Timeout: lockLimit})
 		switch {
-		case errors.Is(err, bolterrors.ErrTimeout), errors.Is(err, os.ErrPermission):
+		case errors.Is(err, bolterrors.ErrTimeout), errors.As(err, new(syscall.Errno)):
+			// Somebody has it, or the system has too little of something: that is no damage.
 			return fmt.Errorf("open %s: %w", file, err)
 		case err != nil:
 			return fmt.Errorf("%w: %s: %w", errDamaged, file, err)
 		}
-		if err := db.View(func(tx *bolt.Tx) error {
-			return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return walk(b) })
-		}); err != nil {
+		if !free {
+			err = db.View(func(tx *bolt.Tx) error {
+				return tx.ForEach(func(_ []byte, b *bolt.Bucket) error { return walk(b) })
+			})
+		}
+		if err != nil {
 			return fmt.Errorf("%w: %s: %w", errDamaged, file, err)
 		}
 		if err := db.Close(); err != nil {

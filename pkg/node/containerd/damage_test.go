@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	bolt "go.etcd.io/bbolt"
@@ -116,5 +117,26 @@ func TestNothingIsDamagedBeforeTheFirstStart(t *testing.T) {
 	p := config.Paths{ContainerdRoot: filepath.Join(t.TempDir(), "containerd"), ContainerdState: t.TempDir()}
 	if err := setDamagedAside(t.Context(), p); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// What the system cannot do now says nothing of the data.
+func TestTooManyOpenFilesAreNoDamage(t *testing.T) {
+	file := database(t, t.TempDir(), bolt.Options{})
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := before
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err := readAll(file)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if !errors.Is(err, syscall.EMFILE) || errors.Is(err, errDamaged) {
+		t.Errorf("got %v", err)
 	}
 }
