@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -18,8 +19,9 @@ const (
 	openAPIv2 = "/openapi/v2"
 	openAPIv3 = "/openapi/v3"
 	// descriptionLimit bounds the wait of a request for descriptions. The aggregator asks
-	// for them a second after the server was prepared.
-	descriptionLimit = 10 * time.Second
+	// for them a second after the server was prepared, and they are made in half a second;
+	// a machine may be ten times as slow.
+	descriptionLimit = 30 * time.Second
 	// settleLimit bounds how long they are put off for the sake of what makes the API
 	// ready. The aggregator holds APIs that pods serve back meanwhile.
 	settleLimit = 3 * time.Second
@@ -34,9 +36,8 @@ type descriptions struct {
 	v2, v3   func() http.Handler // make them, once
 	prepared atomic.Bool         // the aggregator has asked for the first time
 	settle   func()              // the roles are written, and the processors are free
-	settled  chan struct{}       // closed by settle
-	once     sync.Once           // closes known
-	known    chan struct{}       // closed when the aggregator has those of version 3
+	known    <-chan struct{}     // closed when the aggregator has those of version 3
+	know     func()              // closes it
 }
 
 // describeLater keeps upstream from making the descriptions. It must be called before
@@ -70,10 +71,26 @@ func describe(v2, v3 func(*mux.PathRecorderMux)) *descriptions {
 			return m
 		})
 	}
-	settled := make(chan struct{})
+	settled, known := make(chan struct{}), make(chan struct{})
 	return &descriptions{
-		v2: made(v2), v3: made(v3), known: make(chan struct{}),
-		settle: sync.OnceFunc(func() { close(settled) }), settled: settled,
+		v2: made(v2),
+		v3: made(func(m *mux.PathRecorderMux) {
+			within(context.Background(), settleLimit, settled)
+			v3(m)
+		}),
+		settle: sync.OnceFunc(func() { close(settled) }),
+		known:  known,
+		know:   sync.OnceFunc(func() { close(known) }),
+	}
+}
+
+// within returns when it is closed, or after limit, or when ctx ends.
+func within(ctx context.Context, limit time.Duration, closed <-chan struct{}) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	select {
+	case <-closed:
+	case <-ctx.Done():
 	}
 }
 
@@ -89,16 +106,9 @@ func (d *descriptions) serveV3(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the server is being prepared", http.StatusServiceUnavailable)
 		return
 	}
-	timer := time.NewTimer(settleLimit)
-	defer timer.Stop()
-	select {
-	case <-d.settled:
-	case <-r.Context().Done():
-	case <-timer.C:
-	}
 	d.v3().ServeHTTP(w, r)
 	if r.URL.Path == openAPIv3 {
-		d.once.Do(func() { close(d.known) })
+		d.know()
 	}
 }
 
@@ -106,13 +116,7 @@ func (d *descriptions) serveV3(w http.ResponseWriter, r *http.Request) {
 func (d *descriptions) await(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == openAPIv3 || strings.HasPrefix(r.URL.Path, openAPIv3+"/") {
-			timer := time.NewTimer(descriptionLimit)
-			defer timer.Stop()
-			select {
-			case <-d.known:
-			case <-r.Context().Done():
-			case <-timer.C:
-			}
+			within(r.Context(), descriptionLimit, d.known)
 		}
 		next.ServeHTTP(w, r)
 	})
