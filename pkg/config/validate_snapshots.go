@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/robfig/cron/v3"
 )
@@ -26,8 +27,11 @@ func SnapshotName(name string) bool { return snapshotName.MatchString(name) }
 
 func (k *checker) snapshots() {
 	s := k.cfg.Snapshots
-	if _, err := cron.ParseStandard(s.Schedule); err != nil {
+	switch schedule, err := cron.ParseStandard(s.Schedule); {
+	case err != nil:
 		k.addf("snapshots.schedule", "%q is not a cron expression such as \"0 */6 * * *\": %v", s.Schedule, err)
+	case schedule.Next(time.Now()).IsZero(): // cron has looked through five years
+		k.addf("snapshots.schedule", "%q never comes: set snapshots.disable to have none", s.Schedule)
 	}
 	if !SnapshotName(s.Name) {
 		k.addf("snapshots.name", "%q is not made of lower-case letters, digits and dashes", s.Name)

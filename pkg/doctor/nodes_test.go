@@ -116,8 +116,16 @@ func TestManifestsAndSnapshots(t *testing.T) {
 		"old snapshots": {func(e *Evidence) {
 			e.Cluster.Snapshots = []unstructured.Unstructured{snapshotObject("s0", "Good", noon.Add(-72*time.Hour))}
 		}, Warning, []string{"snapshots: the newest good one is 3d00h old", "kelp snapshot save"}},
-		"none yet":              {func(e *Evidence) { e.Cluster.Snapshots = nil }, Good, []string{"snapshots: none was due yet"}},
-		"none":                  {func(e *Evidence) { e.Cluster.Snapshots = nil; e.Status.Started = noon.AddDate(0, -1, 0) }, Warning, []string{"snapshots: there is none that is good"}},
+		"old ones that suffice": {func(e *Evidence) {
+			e.Config.Snapshots.Schedule = "0 0 * * 0"
+			e.Cluster.Snapshots = []unstructured.Unstructured{snapshotObject("s0", "Good", noon.Add(-72*time.Hour))}
+		}, Good, []string{"snapshots: the newest one was made 3d00h ago"}},
+		"none yet": {func(e *Evidence) { e.Cluster.Snapshots = nil }, Good, []string{"snapshots: none was due yet"}},
+		"none":     {func(e *Evidence) { e.Cluster.Snapshots = nil; e.Status.Started = noon.AddDate(0, -1, 0) }, Warning, []string{"snapshots: there is none that is good"}},
+		"none since a short time": {func(e *Evidence) {
+			e.Cluster.Snapshots, e.Config.Snapshots.Schedule = nil, "0 0 1 * *"
+			e.Status.Started = noon.Add(-72 * time.Hour)
+		}, Good, []string{"snapshots: none was due yet"}},
 		"what cannot be listed": {func(e *Evidence) { e.Cluster.Errs = map[string]string{"pods": "forbidden"} }, Unknown, []string{"cluster: pods could not be listed: forbidden"}},
 	} {
 		f.check(t, name)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/robfig/cron/v3"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
@@ -33,8 +34,16 @@ func manifests(e Evidence) []Answer {
 	return list
 }
 
-// old is how old the newest snapshot may be: four times the default interval.
+// old is how old the newest snapshot may be where they are made more often than
+// once a day: four times the default interval.
 const old = 24 * time.Hour
+
+// overdue says that the newest snapshot, or the start, is old, and that two more
+// snapshots should have been made since.
+func overdue(schedule string, newest, now time.Time) bool {
+	s, err := cron.ParseStandard(schedule)
+	return now.Sub(newest) > old && (err != nil || !s.Next(s.Next(newest.In(now.Location()))).After(now))
+}
 
 // snapshotAnswers are about what there is to go back to.
 func snapshotAnswers(e Evidence) []Answer {
@@ -53,11 +62,11 @@ func snapshotAnswers(e Evidence) []Answer {
 	switch age := e.Now.Sub(newest); {
 	case notMadeBecause(e) != "":
 		return append(list, problem(aboutSnapshots, "the last one that was due was not made", notMadeBecause(e), "df -h "+e.Config.SnapshotDir(), "kelp snapshot save"))
-	case newest.IsZero() && e.Status != nil && e.Now.Sub(e.Status.Started) < old:
+	case newest.IsZero() && e.Status != nil && !overdue(e.Config.Snapshots.Schedule, e.Status.Started, e.Now):
 		return append(list, good(aboutSnapshots, "none was due yet"))
 	case newest.IsZero():
 		return append(list, warning(aboutSnapshots, "there is none that is good", "", "kelp snapshot save", "kelp status, and its component snapshot-schedule"))
-	case age > old && !e.Config.Snapshots.Disable:
+	case overdue(e.Config.Snapshots.Schedule, newest, e.Now) && !e.Config.Snapshots.Disable:
 		return append(list, warning(aboutSnapshots, fmt.Sprintf("the newest good one is %s old", short(age)), "", "kelp snapshot save", "kelp status, and its component snapshot-schedule"))
 	case len(list) == 0:
 		return []Answer{good(aboutSnapshots, "the newest one was made %s ago, on %s, and read back", short(age), node)}

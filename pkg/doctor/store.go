@@ -158,13 +158,15 @@ func paceAnswers(e Evidence) []Answer {
 	}
 	cause := strings.Join(causes, "; ")
 	next := []string{seeDisk, "kelp check"}
+	var list []Answer
 	switch slow := slowest(s.Reads); {
 	case slow > slowRead:
-		return []Answer{problem(aboutDatastore, fmt.Sprintf("it is slow: a read takes %s", slow.Round(time.Millisecond)), orElse(cause, "neither the disk nor the network is: the machine may have too little CPU, or clients ask for too much"), append(next, "top")...)}
+		list = append(list, problem(aboutDatastore, fmt.Sprintf("it is slow: a read takes %s", slow.Round(time.Millisecond)), orElse(cause, "neither the disk nor the network is: the machine may have too little CPU, or clients ask for too much"), append(next, "top")...))
 	case cause != "":
-		return []Answer{warning(aboutDatastore, "it is slower than it should be", cause, next...)}
-	case s.Elections > manyElections:
-		return []Answer{warning(aboutDatastore, fmt.Sprintf("etcd's leader has changed %d times since this server started", s.Elections), "a disk or a network that stalls, or servers that restart", "kelp etcd members", logOf(e, "election"))}
+		list = append(list, warning(aboutDatastore, "it is slower than it should be", cause, next...))
 	}
-	return nil
+	if s.Elections > manyElections {
+		list = append(list, warning(aboutDatastore, fmt.Sprintf("etcd's leader has changed %d times since this server started", s.Elections), orElse(cause, "a disk or a network that stalls, or servers that restart"), "kelp etcd members", logOf(e, "election")))
+	}
+	return list
 }
