@@ -3,6 +3,9 @@ package containerd
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/containerd/containerd/v2/plugins"
@@ -72,35 +75,38 @@ func (d drain) Close() error {
 		return fmt.Errorf("look for the metrics of containerd's server: %w", err)
 	}
 	return poll.Until(context.Background(), drainLimit, func(context.Context) error {
-		n, err := underWay(counts)
-		if err == nil && n > 0 {
-			err = fmt.Errorf("%d requests are still under way", n)
+		calls, err := underWay(counts)
+		if err == nil && len(calls) > 0 {
+			err = fmt.Errorf("still under way: %s", strings.Join(calls, ", "))
 		}
 		return err
 	})
 }
 
-// underWay is how many calls have begun and not ended. Streams end with their callers
-// and write nothing.
-func underWay(counts prometheus.Collector) (int, error) {
+// underWay are the calls that have begun and not ended, by name. Streams end with their
+// callers and write nothing.
+func underWay(counts prometheus.Collector) ([]string, error) {
 	r := prometheus.NewRegistry()
 	if err := r.Register(counts); err != nil {
-		return 0, fmt.Errorf("read the metrics of containerd's server: %w", err)
+		return nil, fmt.Errorf("read the metrics of containerd's server: %w", err)
 	}
 	families, err := r.Gather()
 	if err != nil {
-		return 0, fmt.Errorf("read the metrics of containerd's server: %w", err)
+		return nil, fmt.Errorf("read the metrics of containerd's server: %w", err)
 	}
 	signs := map[string]int{"grpc_server_started_total": 1, "grpc_server_handled_total": -1}
-	n := 0
+	calls := map[string]int{}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
+			labels := map[string]string{}
 			for _, l := range m.GetLabel() {
-				if l.GetName() == "grpc_type" && l.GetValue() == "unary" {
-					n += signs[f.GetName()] * int(m.GetCounter().GetValue())
-				}
+				labels[l.GetName()] = l.GetValue()
+			}
+			if labels["grpc_type"] == "unary" {
+				calls[labels["grpc_service"]+"/"+labels["grpc_method"]] += signs[f.GetName()] * int(m.GetCounter().GetValue())
 			}
 		}
 	}
-	return n, nil
+	maps.DeleteFunc(calls, func(_ string, n int) bool { return n == 0 })
+	return slices.Sorted(maps.Keys(calls)), nil
 }

@@ -34,6 +34,9 @@ func TestDrainWaitsForHandlers(t *testing.T) {
 		ended <- err
 	}()
 	<-begun
+	if calls, err := underWay(counts); err != nil || !slices.Equal(calls, []string{"runtime.v1.RuntimeService/CreateContainer"}) {
+		t.Errorf("under way are %v, %v", calls, err)
+	}
 	closed := make(chan error, 1)
 	go func() { closed <- d.Close() }()
 	select {
@@ -67,8 +70,8 @@ func TestRequestsAreCountedBesideEtcd(t *testing.T) {
 			t.Errorf("its figures are in the process' registry: %v", err)
 		}
 		prometheus.Unregister(again)
-		if n, err := underWay(p.(prometheus.Collector)); err != nil || n != 0 {
-			t.Errorf("%d requests, %v", n, err)
+		if calls, err := underWay(p.(prometheus.Collector)); err != nil || len(calls) != 0 {
+			t.Errorf("%v, %v", calls, err)
 		}
 		return
 	}
