@@ -13,6 +13,7 @@ import (
 	"github.com/containerd/log"
 
 	"github.com/kelp-project/kelp/pkg/internal/pipe"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 )
 
 // The pace. A server that has gone is noticed after three checks, within four
@@ -239,7 +240,7 @@ func (b *Balancer) Run(ctx context.Context) error {
 			return fmt.Errorf("listen for the node's components: %w", err)
 		case err != nil: // no file descriptors left: others will be closed
 			log.G(ctx).WithError(err).Warn("a connection was not accepted")
-			pause(ctx, checkEvery)
+			poll.Pause(ctx, checkEvery)
 			continue
 		}
 		all.Go(func() { b.carry(inner, client) })
@@ -254,13 +255,6 @@ func (b *Balancer) takeAll() []net.Conn {
 		conns = append(conns, s.take()...)
 	}
 	return conns
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }
 
 // carry connects a client to a server and copies until one of them closes.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/internal/atomicfile"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/pki"
 )
 
@@ -161,7 +162,7 @@ func (e *Encryption) tend(ctx context.Context, problem, key string, do func(cont
 	for ctx.Err() == nil {
 		if err := e.watch(ctx, key, do); err != nil && ctx.Err() == nil {
 			log.G(ctx).WithError(err).WithField("next", again).Warn(problem)
-			pause(ctx, again)
+			poll.Pause(ctx, again)
 		}
 	}
 }
@@ -194,13 +195,6 @@ func (e *Encryption) watch(ctx context.Context, key string, do func(context.Cont
 			}
 		case <-later:
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }
 

@@ -137,7 +137,7 @@ func Await(ctx context.Context, cfg config.Config, u Upgrade, tell func(string))
 		case u.Status.Phase == Done:
 			return u, nil
 		}
-		pause(ctx, busy/4)
+		poll.Pause(ctx, busy/4)
 	}
 }
 

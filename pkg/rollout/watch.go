@@ -11,6 +11,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 )
 
 const (
@@ -59,7 +61,7 @@ func follow(ctx context.Context, client dynamic.Interface, act func(context.Cont
 			if ctx.Err() == nil {
 				log.G(ctx).WithError(err).WithField("next", again).Debug("upgrades are looked at later")
 			}
-			pause(ctx, again)
+			poll.Pause(ctx, again)
 			continue
 		}
 		await(ctx, client, version, next)
@@ -72,19 +74,12 @@ func await(ctx context.Context, client dynamic.Interface, version string, limit 
 	defer cancel()
 	w, err := client.Resource(Resource).Watch(ctx, metav1.ListOptions{ResourceVersion: version})
 	if err != nil {
-		pause(ctx, again)
+		poll.Pause(ctx, again)
 		return
 	}
 	defer w.Stop()
 	select {
 	case <-ctx.Done():
 	case <-w.ResultChan(): // also when it is closed
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
 	}
 }

@@ -35,3 +35,11 @@ func Forever(ctx context.Context, try func(context.Context) error) error {
 		}
 	}
 }
+
+// Pause returns after d, or when ctx ends.
+func Pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}

@@ -30,3 +30,11 @@ func TestUntilNamesTheLastError(t *testing.T) {
 		t.Fatalf("got %v", err)
 	}
 }
+
+func TestPauseEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	Pause(t.Context(), time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	Pause(ctx, time.Hour) // or the test does not end
+}
