@@ -24,7 +24,8 @@ build: deps ## build bin/kelp with its helper programs and images
 run: build ## start a cluster on this machine and say how to use it
 	@scripts/run
 
-test: lint test-unit test-e2e test-vm ## everything that CI runs
+test: deps ## everything that CI runs: lint, test-unit, test-vm and test-e2e
+	@scripts/test
 
 # scripts/lint vets everything; a second time, with all of Kubernetes, takes minutes.
 test-unit: ## tests beside the code: no root, no network
