@@ -3,6 +3,7 @@
 package tests
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -20,8 +21,8 @@ import (
 
 const tlsDir = dataDir + "/server/tls/"
 
-// reissue has a client's certificate be valid in another time, from and until now and so
-// much.
+// reissue has an authority's or a client's certificate be valid in another time, from
+// and until now and so much.
 func (s *server) reissue(t *testing.T, name string, from, until time.Duration) {
 	t.Helper()
 	pair := func(name string) tls.Certificate {
@@ -31,7 +32,11 @@ func (s *server) reissue(t *testing.T, name string, from, until time.Duration) {
 		}
 		return p
 	}
-	authority, old := pair("client-ca"), pair(name)
+	old := pair(name)
+	authority := old
+	if !old.Leaf.IsCA {
+		authority = pair("client-ca")
+	}
 	c := *old.Leaf
 	c.NotBefore, c.NotAfter = time.Now().Add(from), time.Now().Add(until)
 	der, err := x509.CreateCertificate(rand.Reader, &c, authority.Leaf, c.PublicKey, authority.PrivateKey)
@@ -42,13 +47,20 @@ func (s *server) reissue(t *testing.T, name string, from, until time.Duration) {
 	s.run(t, "chmod 600 "+tlsDir+name+".crt")
 }
 
-// certificatesFail has one that has ended, one from the future, which is what a clock
-// that is behind makes of a good one, one that is damaged, and one with another's
-// key. What the doctor says helps against each, with kelp down.
+// certificatesFail has an authority that ends, and one that has ended; a certificate
+// that has, one from the future, which is what a clock that is behind makes of a good
+// one, one that is damaged, and one with another's key. What the doctor says helps
+// against each, with kelp down.
 func (s *server) certificatesFail(t *testing.T) {
+	s.run(t, "cd "+tlsDir+"; cp -p client-ca.crt client-ca.kept")
+	s.reissue(t, "client-ca", -time.Hour, 100*24*time.Hour-time.Hour)
+	s.awaitDiagnosis(t, soon, "warning", "certificates: the authority client-ca ends in 99 days", "authorities are not renewed by themselves", "kelp certificate rotate-ca")
+	s.reissue(t, "client-ca", -100*time.Hour, -50*time.Hour)
+	s.awaitDiagnosis(t, soon, "problem", "certificates: the authority client-ca has ended, 3 days ago", "kelp certificate rotate-ca")
+	s.run(t, "cd "+tlsDir+"; cp -p client-ca.kept client-ca.crt")
 	s.reissue(t, "controller-manager", -100*time.Hour, -50*time.Hour)
 	s.reissue(t, "admin", time.Hour, 100*24*time.Hour)
-	s.run(t, "cd "+tlsDir+"; truncate -s 100 apiserver.crt; cp scheduler.key kelp.key; cp -p client-ca.crt client-ca.kept; truncate -s 100 client-ca.crt")
+	s.run(t, "cd "+tlsDir+"; truncate -s 100 apiserver.crt; cp scheduler.key kelp.key; truncate -s 100 client-ca.crt")
 	s.awaitDiagnoses(t, soon, "problem",
 		[]string{"certificates: authority client-ca: ", "client-ca.crt: there is no certificate in it; restore it from a backup"},
 		[]string{"certificates: controller-manager has ended, 3 days ago", "it does not run", "kelp certificate rotate controller-manager"},
@@ -85,13 +97,15 @@ func TestDoctorOfAnOldKubelet(t *testing.T) {
 		[]string{"nodes: older is not ready", "on older: kelp doctor"})
 }
 
-// keepAll has a kubelet keep more free than there is.
+// keepAll has a kubelet keep more free than there is. Process numbers are counted, for
+// those that are taken are less than a share of them can say.
 const keepAll = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
-evictionHard: {memory.available: "99%", nodefs.available: "99%"}
+evictionHard: {memory.available: "99%", nodefs.available: "99%", pid.available: "999999999"}
 `
 
-// A node is short of what its kubelet is to keep free.
+// A node is short of what its kubelet is to keep free. Its database is large, and its
+// snapshots are old: the machine was off for days.
 func TestDoctorOfPressure(t *testing.T) {
 	s := ownServer(t, specNamed("pressed"), "")
 	const file = "/etc/kelp/kubelet.conf.d/10-keep-all.conf"
@@ -100,9 +114,28 @@ func TestDoctorOfPressure(t *testing.T) {
 	s.start(t)
 	s.awaitDiagnoses(t, 2*soon, "problem",
 		[]string{"nodes: pressed is short of memory: pods are evicted from it, and it takes no others", "kelp kubectl top pods"},
-		[]string{"nodes: pressed is short of room on its disk", "df -h"})
-	s.run(t, "rm "+file+"; systemctl restart kelp")
+		[]string{"nodes: pressed is short of room on its disk", "df -h"},
+		[]string{"nodes: pressed is short of process numbers", "ps -eLf"})
+	description := s.saveSnapshot(t, "old") + ".json"
+	s.run(t, "rm "+file+`; systemctl stop kelp; sed -i 's/"created": *"[^"]*"/"created":"'$(date -u -d '3 days ago' +%FT%TZ)'"/' `+description)
+	s.start(t)
 	s.awaitNoProblem(t, ready, "nodes")
+	s.awaitDiagnosis(t, soon, "warning", "snapshots: the newest good one is 3d", "kelp snapshot save")
+	s.saveSnapshot(t, "new")
+	s.awaitNoProblem(t, soon, "snapshots")
+
+	const database = dataDir + "/server/db/sqlite/state.db"
+	hosts.Eventually(t, soon, "the doctor says that the database is large", func(ctx context.Context) error {
+		// SQLite gives back what it does not use, now and then.
+		if _, err := s.Shell(ctx, "truncate -s 3G "+database); err != nil {
+			return err
+		}
+		d, _, err := s.doctor(ctx)
+		if err == nil && !d.says("warning", "datastore: the database has 3072 MB", "many, large, or often changed objects", "apiserver_resource_objects") {
+			err = fmt.Errorf("it says %+v", d.Answers)
+		}
+		return err
+	})
 }
 
 // ownDisk mounts a new disk of the host's own, and returns its number, MAJOR:MINOR.

@@ -3,7 +3,19 @@
 package tests
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"net"
+	"slices"
 	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+
+	"github.com/kelp-project/kelp/tests/hosts"
 )
 
 // notRenewed refuses every change of the lease by which one of the servers runs what
@@ -26,7 +38,27 @@ spec: {policyName: not-renewed, validationActions: [Deny]}
 
 // doctorOfServers has a lease that nobody can renew, and an agent whose kelp hangs
 // while its machine takes connections. Both go on in the processes that they had.
-func doctorOfServers(t *testing.T, one *server, leaf *server) {
+// Meanwhile what one server sends to the others takes long, which its etcd notices
+// within half a minute.
+func doctorOfServers(t *testing.T, one, two, three *server, leaf *server) {
+	fast, err := two.Delay(t.Context(), 80*time.Millisecond, one.Address+":2380", three.Address+":2380")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two.run(t, "systemctl restart kelp") // connections that are there stay as they are
+	t.Run("a lease is not renewed, and an agent hangs", func(t *testing.T) { doctorOfHangs(t, one, leaf) })
+	two.awaitDiagnosis(t, 3*soon, "problem", "datastore: it is slow: a read takes ", "the network between servers is slow: a message takes ", "kelp check")
+	if err := fast(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	two.run(t, "systemctl restart kelp")
+	two.awaitNoProblem(t, ready, "datastore", "warning") // of a disk that others use
+	one.awaitVoters(t, soon, 3, 0)
+	moveLeader(t, 12, one, two, three)
+	one.awaitDiagnosis(t, soon, "warning", "datastore: etcd's leader has changed ", " times since this server started", "kelp etcd members")
+}
+
+func doctorOfHangs(t *testing.T, one, leaf *server) {
 	unit := func(s *server, action string) {
 		t.Helper()
 		s.run(t, "systemctl kill --signal="+action+" --kill-whom=main kelp")
@@ -45,4 +77,59 @@ func doctorOfServers(t *testing.T, one *server, leaf *server) {
 	if after := one.run(t, "systemctl show -p MainPID --value kelp"); after != before {
 		t.Errorf("kelp on %s has started anew", one.Name)
 	}
+}
+
+// moveLeader has another etcd member lead, so many times.
+func moveLeader(t *testing.T, times int, servers ...*server) {
+	t.Helper()
+	var ids []uint64
+	clients := map[uint64]*clientv3.Client{}
+	var leader uint64
+	for _, s := range servers {
+		c := s.etcd(t)
+		st, err := c.Status(t.Context(), c.Endpoints()[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		leader = st.Leader
+		ids = append(ids, st.Header.MemberId)
+		clients[st.Header.MemberId] = c
+	}
+	for range times {
+		next := ids[(slices.Index(ids, leader)+1)%len(ids)]
+		hosts.Eventually(t, soon, "another member leads", func(ctx context.Context) error {
+			if _, err := clients[leader].MoveLeader(ctx, next); err != nil {
+				return err
+			}
+			leader = next
+			return nil
+		})
+	}
+}
+
+// etcd is a client of the server's own etcd member.
+func (s *server) etcd(t *testing.T) *clientv3.Client {
+	t.Helper()
+	read := func(name string) []byte { return []byte(s.run(t, "cat "+tlsDir+name)) }
+	pair, err := tls.X509KeyPair(read("etcd-client.crt"), read("etcd-client.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	authorities := x509.NewCertPool()
+	authorities.AppendCertsFromPEM(read("etcd-ca.crt"))
+	const address = "127.0.0.1:2379"
+	c, err := clientv3.New(clientv3.Config{
+		Endpoints: []string{"https://" + address}, Logger: zap.NewNop(),
+		TLS:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: authorities},
+		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.Dial(ctx, "tcp", address) })},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
 }

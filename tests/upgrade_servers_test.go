@@ -54,5 +54,5 @@ func TestUpgradeThreeServers(t *testing.T) {
 	one.awaitVoters(t, 2*soon, 3, 0)
 	l.await(t, soon)
 	l.check(t, three.client(t))
-	t.Run("the doctor", func(t *testing.T) { doctorOfServers(t, one.server, leaf.server) })
+	t.Run("the doctor", func(t *testing.T) { doctorOfServers(t, one.server, two.server, three.server, leaf.server) })
 }

@@ -14,21 +14,25 @@ import (
 // Dial connects from the lab's gateway, which is on the hosts' network but
 // none of them. The address must be numeric.
 func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, error) {
-	return dialIn(ctx, "/run/netns/"+l.Name, network, address)
+	return dialIn(ctx, "/run/netns/"+l.Name, new(net.Dialer), network, address)
 }
 
 // Dial connects from inside the host. The address must be numeric.
 func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	return dialIn(ctx, h.network(), new(net.Dialer), network, address)
+}
+
+// network is the host's network namespace.
+func (h *Host) network() string {
 	h.mu.Lock()
-	leader := h.leader
-	h.mu.Unlock()
-	return dialIn(ctx, fmt.Sprintf("/proc/%d/ns/net", leader), network, address)
+	defer h.mu.Unlock()
+	return fmt.Sprintf("/proc/%d/ns/net", h.leader)
 }
 
 // dialIn connects in the network namespace at path. A socket belongs to the
 // namespace in which its thread was when it was made: so a thread goes there,
 // connects, and ends by not being unlocked.
-func dialIn(ctx context.Context, path, network, address string) (net.Conn, error) {
+func dialIn(ctx context.Context, path string, dialer *net.Dialer, network, address string) (net.Conn, error) {
 	type dialled struct {
 		conn net.Conn
 		err  error
@@ -39,7 +43,7 @@ func dialIn(ctx context.Context, path, network, address string) (net.Conn, error
 			done <- dialled{err: err}
 			return
 		}
-		conn, err := new(net.Dialer).DialContext(ctx, network, address)
+		conn, err := dialer.DialContext(ctx, network, address)
 		done <- dialled{conn, err}
 	}()
 	d := <-done
@@ -72,13 +76,18 @@ func Get(ctx context.Context, dial func(context.Context, string, string) (net.Co
 // Listen listens on one of the gateway's addresses, so that hosts reach a
 // server of the test's.
 func (l *Lab) Listen(ctx context.Context, network, address string) (net.Listener, error) {
+	return listenIn(ctx, "/run/netns/"+l.Name, network, address)
+}
+
+// listenIn listens in the network namespace at path, as dialIn dials.
+func listenIn(ctx context.Context, path, network, address string) (net.Listener, error) {
 	type listening struct {
 		listener net.Listener
 		err      error
 	}
 	done := make(chan listening, 1)
 	go func() {
-		if err := enter("/run/netns/" + l.Name); err != nil {
+		if err := enter(path); err != nil {
 			done <- listening{err: err}
 			return
 		}
