@@ -22,7 +22,7 @@ const relayed = 0x6b656c70
 func (h *Host) Delay(ctx context.Context, by time.Duration, addresses ...string) (end func(context.Context) error, err error) {
 	d := &delay{host: h, by: by}
 	d.ctx, d.cancel = context.WithCancel(context.WithoutCancel(ctx))
-	rules := "table ip delay\ndelete table ip delay\ntable ip delay { chain output { type nat hook output priority -150;\n"
+	rules := "table ip delay\ndelete table ip delay\ntable ip delay {\nchain output {\ntype nat hook output priority -150\n"
 	for _, address := range addresses {
 		l, err := listenIn(ctx, h.network(), "tcp4", "127.0.0.1:0")
 		if err != nil {
@@ -33,7 +33,7 @@ func (h *Host) Delay(ctx context.Context, by time.Duration, addresses ...string)
 		to, port, _ := strings.Cut(address, ":")
 		rules += fmt.Sprintf("ip daddr %s tcp dport %s meta mark != %d redirect to :%d\n", to, port, relayed, l.Addr().(*net.TCPAddr).Port)
 	}
-	if _, err := h.RunInput(ctx, rules+"} }", "nft", "-f", "-"); err != nil {
+	if _, err := h.RunInput(ctx, rules+"}\n}\n", "nft", "-f", "-"); err != nil {
 		return nil, errors.Join(err, d.end(ctx))
 	}
 	return d.end, nil
