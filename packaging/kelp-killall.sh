@@ -2,7 +2,8 @@
 # Stops kelp and all of its pods, and takes away what they leave in the running
 # system: mounts, interfaces, packet filter rules, cgroups. Data stays; the next
 # start of kelp starts the pods again. What is not kelp's is left alone, other
-# container runtimes' shims and namespaces included.
+# container runtimes' shims and namespaces included, and so is a kelp that runs in a
+# container of this machine.
 #
 #	KELP_DATA_DIR  the data directory, if it is not /var/lib/kelp
 set -eu
@@ -24,6 +25,11 @@ argument() {
 	tr '\0' '\n' 2>/dev/null <"/proc/$1/cmdline" | sed -n "$2p"
 }
 
+# here PID: whether a process is one of this machine's own, and in no container.
+here() {
+	[ "$(readlink "/proc/$1/ns/pid")" = "$(readlink /proc/self/ns/pid)" ]
+}
+
 # supervisors: the processes that are "kelp server" or "kelp agent".
 supervisors() {
 	for dir in /proc/[0-9]*; do
@@ -31,7 +37,7 @@ supervisors() {
 		name=$(argument "$pid" 1)
 		[ "${name##*/}" = kelp ] || continue
 		case $(argument "$pid" 2) in
-		server | agent) echo "$pid" ;;
+		server | agent) if here "$pid"; then echo "$pid"; fi ;;
 		esac
 	done
 }
@@ -44,7 +50,7 @@ shims() {
 		*containerd-shim*) ;;
 		*) continue ;;
 		esac
-		if tr '\0' '\n' <"$dir/cmdline" 2>/dev/null | grep -qxF "$socket"; then echo "$pid"; fi
+		if tr '\0' '\n' <"$dir/cmdline" 2>/dev/null | grep -qxF "$socket" && here "$pid"; then echo "$pid"; fi
 	done
 }
 

@@ -26,8 +26,12 @@ ip rule | sort
 ip netns | sort
 `
 
-// strangers are another container runtime's things, which look like kelp's.
+// strangers are another container runtime's things, which look like kelp's, and a
+// kelp's in a container.
 const strangers = `
+mkdir -p /opt/nested
+cp /bin/sh /opt/nested/containerd-shim-runc-v2
+systemd-run -q --unit=nested unshare --pid --fork /opt/nested/containerd-shim-runc-v2 -c 'sleep 1000000; exit' /run/kelp/containerd/containerd.sock
 mkdir -p /run/containerd/io.containerd.runtime.v2.task/moby/other/rootfs
 mount -t tmpfs other /run/containerd/io.containerd.runtime.v2.task/moby/other/rootfs
 cp /bin/sleep /usr/local/bin/containerd-shim-runc-v2
