@@ -83,7 +83,7 @@ func (s *Server) followSettings(ctx context.Context, client kubernetes.Interface
 		if !ok || object.Name != settingsName {
 			return
 		}
-		if err := takeSettings(s.cfg.Paths(), object.Data[settingsKey]); err != nil && ctx.Err() == nil {
+		if err := takeSettings(s.cfg, object.Data[settingsKey]); err != nil && ctx.Err() == nil {
 			log.G(ctx).WithError(err).Error("the cluster's settings have changed, and this server goes by the old ones")
 		}
 	}
@@ -99,8 +99,11 @@ func (s *Server) followSettings(ctx context.Context, client kubernetes.Interface
 }
 
 // takeSettings has this machine remember other settings of the cluster, from which
-// its configuration is made, but for those that can never change.
-func takeSettings(paths config.Paths, text string) error {
+// its configuration is made, but for those that can never change. Settings with which
+// it could not start are refused: where the server that began the cluster is gone,
+// people write them.
+func takeSettings(cfg config.Config, text string) error {
+	paths := cfg.Paths()
 	var shared map[string][]string
 	if err := json.Unmarshal([]byte(text), &shared); err != nil {
 		return fmt.Errorf("read the cluster's settings: %w", err)
@@ -117,6 +120,13 @@ func takeSettings(paths config.Paths, text string) error {
 	}
 	if maps.EqualFunc(next, cluster.Settings, slices.Equal[[]string]) {
 		return nil
+	}
+	settled, err := cfg.WithCluster(next, nil)
+	if err == nil {
+		err = settled.Validate(nil)
+	}
+	if err != nil {
+		return fmt.Errorf("ConfigMap %s/%s: %w", metav1.NamespaceSystem, settingsName, err)
 	}
 	cluster.Settings = next
 	remembered, err := json.MarshalIndent(cluster, "", "  ")

@@ -62,7 +62,7 @@ A trial ends also when kelp or the machine is restarted in between: it is noted 
 What was not confirmed is kept as ` + "`config.yaml.reverted`" + `.
 
 Labels and taints: what the file adds is added to the Node, what it no longer has is removed, and what others have set or taken away stays. Settings of the cluster are those of the server that began
-it, and cannot be set on a machine that has joined: other servers are told of a change at once (by the ConfigMap ` + "`kelp-settings`" + ` in ` + "`kube-system`" + `), and agents within ten minutes.
+it, and cannot be set on a machine that has joined: other servers are told of a change at once (by the ConfigMap ` + "`kelp-settings`" + ` in ` + "`kube-system`" + `), and agents within ten minutes. When that server is gone for good, edit that ConfigMap: what cannot be is refused, in the servers' logs.
 
 The settings of the kubelet (` + "`kubelet.configDir`" + `, ` + "`args.kubelet`" + `) need a restart: of a KubeletConfiguration, Kubernetes 1.37 reads nothing again but the files that it names, which are certificates,
 authorities and static pods. Tokens have their lifetimes when they are made (` + "`kelp token create --ttl`" + `); there is no setting for that.
