@@ -119,6 +119,7 @@ func haveMTU(t *testing.T, s *server, namespace, want string, all ...*server) {
 // An agent that is started first waits for its server, joins, takes pods, and
 // goes on by itself while the server is away, also through its own restart.
 func TestAgent(t *testing.T) {
+	t.Parallel()
 	const secret = "a-secret-that-both-were-given"
 	hub := ownServer(t, specNamed("hub"), "token: "+secret+"\n")
 	leaf := ownHost(t, specNamed("leaf"), "agent", agentConfig(hub, secret))
@@ -222,6 +223,7 @@ func refusal(t *testing.T, h *server, args ...string) string {
 // Only a token that is good lets a machine in, and a name belongs to the
 // machine that has it.
 func TestTokensAndNames(t *testing.T) {
+	t.Parallel()
 	hub := ownServer(t, specNamed("tokens"), "")
 	hub.start(t)
 	guest := ownHost(t, specNamed("guest"), "agent", "")
@@ -300,6 +302,7 @@ func TestTokensAndNames(t *testing.T) {
 
 // Pods on two hosts reach each other over every network backend.
 func TestBackendsAcrossHosts(t *testing.T) {
+	t.Parallel()
 	for backend, name := range map[string]string{"host-gw": "gw", "wireguard-native": "wg"} {
 		t.Run(backend, func(t *testing.T) {
 			hub := ownServer(t, specNamed(name+"-hub"), "network: {backend: "+backend+"}\n")

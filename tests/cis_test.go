@@ -11,6 +11,7 @@ import (
 // A server and an agent without settings meet every control of the CIS benchmark that
 // docs/security.md says they do, and none that it says takes a setting.
 func TestCISBenchmark(t *testing.T) {
+	t.Parallel()
 	const secret = "a-secret-that-both-were-given"
 	s := ownServer(t, specNamed("cis"), "token: "+secret+"\n")
 	s.start(t)
@@ -26,6 +27,7 @@ func TestCISBenchmark(t *testing.T) {
 // With the settings of docs/security.md, written as it tells, a server with etcd is
 // ready, an agent joins it, and both meet what takes a setting, too.
 func TestHardened(t *testing.T) {
+	t.Parallel()
 	const secret = "a-secret-that-both-were-given"
 	s := ownServer(t, specNamed("hardened"), "datastore: {kind: etcd}\ntoken: "+secret+"\n")
 	for _, b := range []struct{ page, name string }{

@@ -27,6 +27,7 @@ type pagesHosts struct {
 // What the documentation tells to type works as it stands there, from the first
 // command to the last.
 func TestPages(t *testing.T) {
+	t.Parallel()
 	p := &pagesHosts{web: openShop(t), one: bareHost(t, "pages-1"), two: bareHost(t, "pages-2"), done: map[string]bool{}}
 	for _, part := range []struct {
 		name string

@@ -91,6 +91,7 @@ func buildProgram(t *testing.T, dir, name, program string) string {
 // Two servers that keep nothing of the cluster themselves start at the same
 // moment on an external datastore. Either may go, also for good.
 func TestExternalDatastores(t *testing.T) {
+	t.Parallel()
 	etcd := buildEtcd(t)
 	for name, db := range databases {
 		t.Run(name, func(t *testing.T) {

@@ -92,6 +92,7 @@ func (s *server) writeAll(t *testing.T, files map[string]string) {
 // All settings of the guide are on one host at once: what is refused is refused by name
 // and place, and what is left does what it says.
 func TestGuide(t *testing.T) {
+	t.Parallel()
 	s := ownServer(t, specNamed("guide"), "")
 	t.Run("as it stands", s.guideIsRefused)
 	files := guideMended()

@@ -137,6 +137,7 @@ func TestThreeServers(t *testing.T) {
 // are killed again and again on the way. In the end there are three voters, and
 // nothing that was written before is lost.
 func TestServersThatAreKilledWhileTheyJoin(t *testing.T) {
+	t.Parallel()
 	one := ownServer(t, specNamed("k-one"), "datastore: {voterGrace: 10s}\n")
 	one.start(t)
 	l := startLedger(t, one.client(t))

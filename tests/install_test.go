@@ -76,6 +76,7 @@ func (s *server) process(t *testing.T, unit string) string {
 // makes an agent of another one. A second run changes nothing, and other settings
 // do. What goes wrong leaves the machine as it was, and so does removing it.
 func TestInstall(t *testing.T) {
+	t.Parallel()
 	web := openShop(t)
 	first, second := bareHost(t, "install-1"), bareHost(t, "install-2")
 	get := "curl -sfL " + web.url + "/install.sh | "

@@ -16,6 +16,7 @@ import (
 // began the cluster, too. Then a snapshot is restored on one of them, and the same
 // happens with whoever has later data.
 func TestLostMajority(t *testing.T) {
+	t.Parallel()
 	one := ownServer(t, specNamed("reset-one"), "")
 	one.start(t)
 	one.refuses(t, "kelp is running", "server", "--cluster-reset")

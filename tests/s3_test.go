@@ -62,6 +62,7 @@ func awaitCopies(t *testing.T, store *server, n int) {
 // Snapshots are copied to an object store. One that lets nobody in, or hangs, has
 // nobody wait; and a new machine restores from it.
 func TestSnapshotsInS3(t *testing.T) {
+	t.Parallel()
 	store := bootStore(t)
 	config := fmt.Sprintf("s3: {bucket: backups, folder: clusters/one, endpoint: '%s:7070', authFrom: s3, caFile: /etc/kelp/s3-ca.crt, timeout: 5s}\n", store.Address)
 	s := ownServer(t, specNamed("s3-one"), config)

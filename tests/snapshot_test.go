@@ -62,6 +62,7 @@ func (s *server) refuses(t *testing.T, text string, args ...string) {
 // Snapshots are made by themselves and when asked for, are shown, proved, and
 // restored: on the same server, and on a new one, into the other datastore.
 func TestSnapshots(t *testing.T) {
+	t.Parallel()
 	s := ownServer(t, specNamed("snap"), "snapshots: {schedule: '@every 20s', jitter: 1s, retain: 1}\n")
 	s.start(t)
 	s.apply(t, fmt.Sprintf(appManifest, "shop", "LoadBalancer", 8089))

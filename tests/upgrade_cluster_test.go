@@ -33,6 +33,7 @@ type upgradedNode struct {
 // A cluster is upgraded node by node, its server first, and not at all when that
 // fails. Its pods run on.
 func TestUpgradeCluster(t *testing.T) {
+	t.Parallel()
 	s := bootUpgradable(t, "up-server", "server", "")
 	agent := bootUpgradable(t, "up-agent", "agent", agentConfig(s.server, s.agentToken(t)))
 	s.awaitNode(t, agent.Name, joined)

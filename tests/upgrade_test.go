@@ -18,6 +18,7 @@ import (
 // A server is upgraded, and goes back when what it is upgraded to does not come up,
 // whoever notices that. Its pods run on.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	s := bootUpgradable(t, "upgrade", "server", "")
 	s.apply(t, fmt.Sprintf(pinned, s.Name, "default"))
 	pod := s.awaitPodNamed(t, "default", "on-"+s.Name, podUp)
