@@ -55,7 +55,7 @@ func TestAfterCollection(t *testing.T) {
 // seconds after it.
 func TestPace(t *testing.T) {
 	t.Parallel()
-	const idle, between, busy = 1 << 20, 8 << 20, 100 << 20
+	const idle, between, busy = 1 << 20, 12 << 20, 100 << 20
 	var p pace
 	seconds := func(bytes int64, n, want int) {
 		t.Helper()
