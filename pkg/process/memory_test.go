@@ -50,39 +50,3 @@ func TestAfterCollection(t *testing.T) {
 		t.Errorf("%d bytes live, called %d times", live(), times.Load())
 	}
 }
-
-// The collector is generous in a burst, through its short pauses, and until some
-// seconds after it.
-func TestPace(t *testing.T) {
-	t.Parallel()
-	const idle, between, busy = 1 << 20, 12 << 20, 100 << 20
-	var p pace
-	seconds := func(bytes int64, n, want int) {
-		t.Helper()
-		for range n {
-			p.after(bytes)
-			if got := p.percent(); got != want {
-				t.Fatalf("%d after a second with %d bytes, want %d", got, bytes, want)
-			}
-		}
-	}
-	seconds(idle, 60, frugal)
-	seconds(between, 60, frugal)
-	seconds(busy, 3, generous)
-	seconds(idle, lull-1, generous)
-	seconds(between, 1, generous)
-	seconds(idle, lull-1, generous)
-	seconds(idle, 60, frugal)
-	seconds(busy, 1, generous)
-}
-
-// What the runtime calls its figures is not checked when this is compiled.
-func TestMade(t *testing.T) {
-	t.Parallel()
-	before := made()
-	block := make([]byte, 1<<20)
-	if now := made(); now-before < int64(len(block)) {
-		t.Errorf("%d bytes more after a megabyte", now-before)
-	}
-	runtime.KeepAlive(block)
-}
