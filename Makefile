@@ -35,7 +35,7 @@ test-e2e: build ## scenarios on booted test hosts, as root; one of them: E2E=nam
 	go test -tags=$(TAGS),e2e -vet=off -count=1 -p 1 -timeout=70m -run='$(E2E)' ./tests ./tests/hosts
 
 test-vm: build ## the smoke test in an emulated virtual machine with cgroup v2
-	go test -tags=$(TAGS),vm -vet=off -count=1 -timeout=25m -run=VirtualMachine ./tests
+	go test -tags=$(TAGS),vm -vet=off -count=1 -timeout=35m -run=VirtualMachine ./tests
 
 demo-ha: build ## three servers and an agent on test hosts: what they say of themselves
 	@go run ./tests/demo
