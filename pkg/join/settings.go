@@ -121,14 +121,10 @@ func takeSettings(cfg config.Config, text string) error {
 	if maps.EqualFunc(next, cluster.Settings, slices.Equal[[]string]) {
 		return nil
 	}
-	settled, err := cfg.WithCluster(next, nil)
-	if err == nil {
-		err = settled.Validate(nil)
-	}
-	if err != nil {
+	cluster.Settings = next
+	if _, err := cluster.Settle(cfg, nil); err != nil {
 		return fmt.Errorf("ConfigMap %s/%s: %w", metav1.NamespaceSystem, settingsName, err)
 	}
-	cluster.Settings = next
 	remembered, err := json.MarshalIndent(cluster, "", "  ")
 	if err != nil {
 		return fmt.Errorf("remember the cluster: %w", err)
