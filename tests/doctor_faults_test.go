@@ -21,21 +21,24 @@ import (
 
 const tlsDir = dataDir + "/server/tls/"
 
+// keyPair is a certificate of the server's, with its key.
+func (s *server) keyPair(t *testing.T, name string) tls.Certificate {
+	t.Helper()
+	p, err := tls.X509KeyPair([]byte(s.run(t, "cat "+tlsDir+name+".crt")), []byte(s.run(t, "cat "+tlsDir+name+".key")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // reissue has an authority's or a client's certificate be valid in another time, from
 // and until now and so much.
 func (s *server) reissue(t *testing.T, name string, from, until time.Duration) {
 	t.Helper()
-	pair := func(name string) tls.Certificate {
-		p, err := tls.X509KeyPair([]byte(s.run(t, "cat "+tlsDir+name+".crt")), []byte(s.run(t, "cat "+tlsDir+name+".key")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	old := pair(name)
+	old := s.keyPair(t, name)
 	authority := old
 	if !old.Leaf.IsCA {
-		authority = pair("client-ca")
+		authority = s.keyPair(t, "client-ca")
 	}
 	c := *old.Leaf
 	c.NotBefore, c.NotAfter = time.Now().Add(from), time.Now().Add(until)

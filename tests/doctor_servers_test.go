@@ -110,17 +110,12 @@ func moveLeader(t *testing.T, times int, servers ...*server) {
 // etcd is a client of the server's own etcd member.
 func (s *server) etcd(t *testing.T) *clientv3.Client {
 	t.Helper()
-	read := func(name string) []byte { return []byte(s.run(t, "cat "+tlsDir+name)) }
-	pair, err := tls.X509KeyPair(read("etcd-client.crt"), read("etcd-client.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	authorities := x509.NewCertPool()
-	authorities.AppendCertsFromPEM(read("etcd-ca.crt"))
+	authorities.AppendCertsFromPEM([]byte(s.run(t, "cat "+tlsDir+"etcd-ca.crt")))
 	const address = "127.0.0.1:2379"
 	c, err := clientv3.New(clientv3.Config{
 		Endpoints: []string{"https://" + address}, Logger: zap.NewNop(),
-		TLS:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, RootCAs: authorities},
+		TLS:         &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{s.keyPair(t, "etcd-client")}, RootCAs: authorities},
 		DialOptions: []grpc.DialOption{grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return s.Dial(ctx, "tcp", address) })},
 	})
 	if err != nil {
