@@ -24,7 +24,7 @@ build: deps ## build bin/kelp with its helper programs and images
 run: build ## start a cluster on this machine and say how to use it
 	@scripts/run
 
-test: deps ## everything that CI runs: lint, test-unit, test-vm and test-e2e
+test: ## everything that CI runs: lint, test-unit, test-vm and test-e2e
 	@scripts/test
 
 # scripts/lint vets everything; a second time, with all of Kubernetes, takes minutes.
