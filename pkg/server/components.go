@@ -133,7 +133,7 @@ func Components(cfg config.Config, n *node.Node, wall *clock, restart func(), be
 	if datastore.Kind(cfg) == config.DatastoreEtcd {
 		list = append(list, supervisor.Component{Name: regroupName, After: []string{listener}, Run: regroup(cfg, ds, restart)})
 	}
-	list = append(list, once(cfg, ds, elected, scheduled, room, keys, apiServer.Serving, beside)...)
+	list = append(list, once(cfg, ds, elected, scheduled, room, keys, apiServer, beside)...)
 	list = append(list, beside.configuration(cfg, n, restart))
 	if cfg.Components.DisableAgent {
 		for _, name := range append(nodepart.Names(), nodepart.Upgrade, roleName, accountName, kubeletsName) {
@@ -218,8 +218,8 @@ func election(cfg config.Config, ds *datastore.Datastore, awaited bool) *leader.
 
 // once is what runs on one server of the cluster: everywhere on SQLite, where
 // there is no other, and elsewhere on the one that has the lease.
-func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, scheduled supervisor.Component, room *space.Space, keys *encryption.Encryption, serving func(context.Context) error, beside *beside) []supervisor.Component {
-	list := append(control(cfg, beside), nodeIPAM(cfg, serving), leadUpgrades(cfg, ds))
+func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, scheduled supervisor.Component, room *space.Space, keys *encryption.Encryption, apiServer *apiserver.APIServer, beside *beside) []supervisor.Component {
+	list := append(control(cfg, apiServer.Discovered, beside), nodeIPAM(cfg, apiServer.Serving), leadUpgrades(cfg, ds))
 	if !cfg.Snapshots.EveryServer {
 		list = append(list, scheduled)
 	}
@@ -243,7 +243,7 @@ func once(cfg config.Config, ds *datastore.Datastore, elected *leader.Leader, sc
 			list[i].After = append([]string{leaderName}, c.After...)
 		}
 	}
-	return append(list, supervisor.Component{Name: leaderName, After: []string{store, listener}, Run: nodepart.When(serving, elected.Run), Ready: elected.Ready})
+	return append(list, supervisor.Component{Name: leaderName, After: []string{store, listener}, Run: nodepart.When(apiServer.Serving, elected.Run), Ready: elected.Ready})
 }
 
 func apiServerInputs(cfg config.Config, e datastore.Endpoint) apiserver.Inputs {
@@ -254,16 +254,17 @@ func apiServerInputs(cfg config.Config, e datastore.Endpoint) apiserver.Inputs {
 }
 
 // control is what runs beside the API server. What is deployed finds its
-// images: a kubelet that misses one tries to fetch it, and then waits.
-func control(cfg config.Config, beside *beside) []supervisor.Component {
+// images: a kubelet that misses one tries to fetch it, and then waits. What goes by
+// all kinds of objects that there are begins when those are discovered.
+func control(cfg config.Config, discovered func(context.Context) error, beside *beside) []supervisor.Component {
 	paths := cfg.Paths()
 	cm := controllermanager.New(cfg, controllermanager.Inputs{Paths: paths})
 	sched := scheduler.New(cfg, scheduler.Inputs{Paths: paths})
 	dep := deploy.New(cfg, deploy.Inputs{Kubeconfig: pki.KubeconfigOf(paths, pki.Kelp)})
 	list := []supervisor.Component{
-		{Name: controllerManager, After: []string{api}, Run: cm.Run, Ready: cm.Ready},
+		{Name: controllerManager, After: []string{api}, Run: nodepart.When(discovered, cm.Run), Ready: cm.Ready},
 		{Name: schedulerName, After: []string{api}, Run: sched.Run, Ready: sched.Ready},
-		{Name: deployName, After: []string{api, nodepart.Images}, Run: dep.Run, Ready: dep.Ready},
+		{Name: deployName, After: []string{api, nodepart.Images}, Run: nodepart.When(discovered, dep.Run), Ready: dep.Ready},
 	}
 	beside.addApplier(deployName, dep.Apply, "components.disable")
 	lb := servicelb.New(cfg, servicelb.Inputs{Kubeconfig: pki.KubeconfigOf(paths, pki.Kelp)})

@@ -21,6 +21,7 @@ import (
 	"github.com/kelp-project/kelp/pkg/args"
 	"github.com/kelp-project/kelp/pkg/config"
 	"github.com/kelp-project/kelp/pkg/control/internal/flags"
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 )
 
 // stopGrace is how long requests may go on after a stop. Watches do not end
@@ -182,14 +183,28 @@ func build(completed options.CompletedOptions, own map[string]http.Handler) (*ag
 	return server, described, addFastHooks(server.GenericAPIServer, described.settle)
 }
 
-// Ready is nil when /readyz is, with all of upstream's start-up steps done.
-// The handler is asked directly, without a connection.
-func (a *APIServer) Ready(ctx context.Context) error {
+// aggregatedCheck is the check of /readyz for the kinds of objects that aggregated API
+// servers have. It waits up to five seconds for each of them, and they are pods: on a
+// server that joins, the way to those is one of the things that the API is needed for.
+const aggregatedCheck = "poststarthook/apiservice-discovery-controller"
+
+// Ready is nil when /readyz is, with all of upstream's start-up steps done but the
+// one that Discovered waits for. The handler is asked directly, without a connection.
+func (a *APIServer) Ready(ctx context.Context) error { return a.check(ctx, aggregatedCheck) }
+
+func (a *APIServer) check(ctx context.Context, but ...string) error {
 	s := a.serving.Load()
 	if s == nil {
 		return errors.New("kube-apiserver is being built")
 	}
-	return s.get(ctx, "/readyz")
+	return s.get(ctx, "/readyz", but...)
+}
+
+// Discovered returns when it is known which kinds of objects aggregated API servers
+// have, or with an error when ctx ends. A controller that goes by all kinds, as the one
+// that empties namespaces, would overlook theirs before.
+func (a *APIServer) Discovered(ctx context.Context) error {
+	return poll.Forever(ctx, func(ctx context.Context) error { return a.check(ctx) })
 }
 
 // Serving returns when requests can be served, which is a second before Ready

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
@@ -77,9 +78,11 @@ func matches(pattern, name string) bool {
 	return wild && ok && strings.EqualFold(suffix, rest)
 }
 
-// get asks the handler for a path and returns what is wrong, if anything.
-func (s *serving) get(ctx context.Context, path string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://localhost"+path+"?verbose", nil)
+// get asks the handler for a path and returns what is wrong, if anything, but
+// for some checks.
+func (s *serving) get(ctx context.Context, path string, but ...string) error {
+	query := url.Values{"verbose": {"true"}, "exclude": but}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://localhost"+path+"?"+query.Encode(), nil)
 	if err != nil {
 		return fmt.Errorf("ask for %s: %w", path, err)
 	}
