@@ -18,7 +18,8 @@ import (
 
 // ClusterFigures are what was measured of three servers and an agent. Times are
 // in seconds; those of the joins are from systemd's start of kelp to its being
-// ready, the move from SQLite to etcd being part of the second server's.
+// ready, the move from SQLite to etcd being part of the second server's. A machine joins
+// when the packaged components of those before it are ready.
 type ClusterFigures struct {
 	SecondServer float64   `json:"secondServerReadySeconds"`
 	ThirdServer  float64   `json:"thirdServerReadySeconds"`
@@ -41,7 +42,10 @@ func (b *bench) measureCluster(ctx context.Context) (f *ClusterFigures, err erro
 		}
 	}()
 	took := map[string]float64{}
-	cluster, err := b.lab.BootCluster(ctx, b.kelp, b.archive, func(h *hosts.Host, d time.Duration) { took[h.Name] = d.Seconds() })
+	cluster, err := b.lab.BootCluster(ctx, b.kelp, b.archive, func(h *hosts.Host, d time.Duration) error {
+		took[h.Name] = d.Seconds()
+		return b.deployed(ctx, h)
+	})
 	if err != nil {
 		return f, err
 	}
@@ -71,6 +75,21 @@ func (b *bench) measureCluster(ctx context.Context) (f *ClusterFigures, err erro
 	}
 	slices.Sort(f.Failovers)
 	return f, nil
+}
+
+// deployed waits until a server's packaged components are ready.
+func (b *bench) deployed(ctx context.Context, h *hosts.Host) error {
+	if h.Name == "agent-1" {
+		return nil
+	}
+	s := &subject{bench: b, system: kelp{}, host: h}
+	_, err := since(ctx, time.Now(), "the packaged components are ready", func(ctx context.Context) error {
+		if err := s.apiReady(ctx); err != nil { // which connects to it
+			return err
+		}
+		return s.packagedReady(ctx)
+	})
+	return err
 }
 
 // failover kills the server whose etcd member leads while somebody writes

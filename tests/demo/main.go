@@ -43,8 +43,9 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	cluster, err := lab.BootCluster(ctx, kelp, "", func(h *hosts.Host, took time.Duration) {
+	cluster, err := lab.BootCluster(ctx, kelp, "", func(h *hosts.Host, took time.Duration) error {
 		fmt.Printf("%-9s is ready after %4.1f s, at %s\n", h.Name, took.Seconds(), h.Address)
+		return nil
 	})
 	if err != nil {
 		return err

@@ -15,8 +15,8 @@ type Cluster struct {
 
 // BootCluster boots a cluster as a user makes one: a server on SQLite, two that
 // join it, and an agent. Started is called for each host when kelp on it has
-// said that it is ready, with how long that took.
-func (l *Lab) BootCluster(ctx context.Context, kelp, archive string, started func(h *Host, took time.Duration)) (*Cluster, error) {
+// said that it is ready, with how long that took; the next one joins when it returns.
+func (l *Lab) BootCluster(ctx context.Context, kelp, archive string, started func(h *Host, took time.Duration) error) (*Cluster, error) {
 	c := &Cluster{}
 	config := ""
 	for _, name := range []string{"server-1", "server-2", "server-3", "agent-1"} {
@@ -49,7 +49,9 @@ func (l *Lab) BootCluster(ctx context.Context, kelp, archive string, started fun
 		if err != nil {
 			return nil, fmt.Errorf("%w\n%s", err, h.journal(ctx))
 		}
-		started(h, took)
+		if err := started(h, took); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }
