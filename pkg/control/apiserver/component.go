@@ -190,21 +190,21 @@ const aggregatedCheck = "poststarthook/apiservice-discovery-controller"
 
 // Ready is nil when /readyz is, with all of upstream's start-up steps done but the
 // one that Discovered waits for. The handler is asked directly, without a connection.
-func (a *APIServer) Ready(ctx context.Context) error { return a.check(ctx, aggregatedCheck) }
-
-func (a *APIServer) check(ctx context.Context, but ...string) error {
-	s := a.serving.Load()
-	if s == nil {
-		return errors.New("kube-apiserver is being built")
-	}
-	return s.get(ctx, "/readyz", but...)
-}
+func (a *APIServer) Ready(ctx context.Context) error { return a.check(ctx, "/readyz", aggregatedCheck) }
 
 // Discovered returns when it is known which kinds of objects aggregated API servers
 // have, or with an error when ctx ends. A controller that goes by all kinds, as the one
 // that empties namespaces, would overlook theirs before.
 func (a *APIServer) Discovered(ctx context.Context) error {
-	return poll.Forever(ctx, func(ctx context.Context) error { return a.check(ctx) })
+	return poll.Forever(ctx, func(ctx context.Context) error { return a.check(ctx, "/readyz/"+aggregatedCheck) })
+}
+
+func (a *APIServer) check(ctx context.Context, path string, but ...string) error {
+	s := a.serving.Load()
+	if s == nil {
+		return errors.New("kube-apiserver is being built")
+	}
+	return s.get(ctx, path, but...)
 }
 
 // Serving returns when requests can be served, which is a second before Ready
