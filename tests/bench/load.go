@@ -56,11 +56,15 @@ func (m *subject) revision(ctx context.Context) (int64, error) {
 // writeInterval makes 20 writes per second.
 const writeInterval = time.Second / 20
 
-func (m *subject) writes20(ctx context.Context, f *Figures) error { return m.write(ctx, "write", f) }
+func (m *subject) writes20(ctx context.Context, f *Figures) error {
+	took, err := m.write(ctx, "write")
+	f.WriteP50, f.WriteP99 = percentile(took, 50), percentile(took, 99)
+	return err
+}
 
-// write creates and updates ConfigMaps at a steady rate and takes the time of
+// write creates and updates ConfigMaps at a steady rate and returns the time of
 // each write.
-func (m *subject) write(ctx context.Context, prefix string, f *Figures) error {
+func (m *subject) write(ctx context.Context, prefix string) ([]time.Duration, error) {
 	maps := m.client.CoreV1().ConfigMaps("default")
 	object := &corev1.ConfigMap{Data: map[string]string{"payload": string(make([]byte, 512))}}
 	took := make([]time.Duration, 0, m.writes)
@@ -78,14 +82,20 @@ func (m *subject) write(ctx context.Context, prefix string, f *Figures) error {
 			object, err = maps.Update(ctx, object, metav1.UpdateOptions{})
 		}
 		if err != nil {
-			return fmt.Errorf("write number %d: %w", i, err)
+			return nil, fmt.Errorf("write number %d: %w", i, err)
 		}
 		took = append(took, time.Since(began))
 	}
-	slices.Sort(took)
-	f.WriteP50 = took[len(took)/2].Seconds() * 1000
-	f.WriteP99 = took[len(took)*99/100].Seconds() * 1000
-	return nil
+	return took, nil
+}
+
+// percentile is of times, in milliseconds.
+func percentile(took []time.Duration, percent int) float64 {
+	if len(took) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(took))
+	return sorted[len(sorted)*percent/100].Seconds() * 1000
 }
 
 // fortyPods takes the time from the apply of a Deployment to its last pod's

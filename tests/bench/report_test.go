@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestTableHasRatiosToTheSeparateProcesses(t *testing.T) {
@@ -46,6 +47,22 @@ func TestUsageCountsCPUOnlyOfWhatWasThereAllTheTime(t *testing.T) {
 	daemons, shims, pods := usage(before, after, 60)
 	if daemons != (Usage{Processes: 1, Anonymous: 10, CPU: 2}) || shims != (Usage{}) || pods != (Usage{Processes: 2, Anonymous: 3}) {
 		t.Errorf("daemons %+v, shims %+v, pods %+v", daemons, shims, pods)
+	}
+}
+
+func TestPercentileIsOfSortedTimes(t *testing.T) {
+	t.Parallel()
+	took := make([]time.Duration, 0, 600)
+	for i := range 600 {
+		took = append(took, time.Duration(600-i)*time.Millisecond)
+	}
+	for percent, want := range map[int]float64{50: 301, 99: 595} {
+		if got := percentile(took, percent); got != want {
+			t.Errorf("percentile %d is %v, not %v", percent, got, want)
+		}
+	}
+	if percentile(nil, 99) != 0 {
+		t.Error("no times have a percentile")
 	}
 }
 
