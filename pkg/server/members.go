@@ -46,7 +46,8 @@ func grow(cfg config.Config, elected *leader.Leader, restart func()) func(contex
 			return &join.RefusalError{Reason: err.Error()}
 		}
 		log.G(ctx).Info("another server joins: this one starts anew and moves its data to etcd")
-		r := snapshots.Request{Name: snapshots.BeforeMove, Reason: snapshots.BeforeMove, Pinned: true, Dir: snapshots.Dir(cfg.SnapshotDir())}
+		// It answers nobody until it is back: the sooner the better for all.
+		r := snapshots.Request{Name: snapshots.BeforeMove, Reason: snapshots.BeforeMove, Pinned: true, Dir: snapshots.Dir(cfg.SnapshotDir()), Alone: true}
 		if _, err := snapshots.Save(ctx, cfg, r); err != nil {
 			log.G(ctx).WithError(err).Warn("no snapshot was made before the move; SQLite's files are kept all the same")
 		}

@@ -140,7 +140,7 @@ func SaveOffline(ctx context.Context, cfg config.Config, reason string) (e Entry
 		return Entry{}, nil
 	}
 	err = datastore.Offline(ctx, cfg, func(ctx context.Context, ds *datastore.Datastore, client *clientv3.Client) error {
-		e, err = save(ctx, cfg, ds, client, Request{Name: reason, Reason: reason, Pinned: true, Dir: Dir(cfg.SnapshotDir())})
+		e, err = save(ctx, cfg, ds, client, Request{Name: reason, Reason: reason, Pinned: true, Dir: Dir(cfg.SnapshotDir()), Alone: true})
 		return err
 	})
 	return e, err

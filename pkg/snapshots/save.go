@@ -38,6 +38,9 @@ type Request struct {
 	Reason string
 	Pinned bool // retention leaves it
 	Dir    Dir
+	// Alone says that nobody uses the datastore, or will for some seconds, so
+	// that no time is left to others.
+	Alone bool
 }
 
 // Save makes a snapshot of the running datastore. It exists, under its name, when
@@ -82,12 +85,12 @@ func save(ctx context.Context, cfg config.Config, ds *datastore.Datastore, clien
 	}
 	defer os.Remove(path + partial)
 	if err := write(path+partial, func(f *os.File) error {
-		_, err := snapshot.Write(ctx, &steady{file: f}, cfg.Snapshots.Compress, m, sealed, ds.Source(client, true))
+		_, err := snapshot.Write(ctx, &steady{file: f}, cfg.Snapshots.Compress, m, sealed, ds.Source(client, !r.Alone))
 		return err
 	}); err != nil {
 		return Entry{}, fmt.Errorf("write snapshot: %w", err)
 	}
-	read, err := snapshot.OpenGently(ctx, path+partial)
+	read, err := snapshot.OpenWithin(ctx, path+partial, !r.Alone)
 	if err != nil {
 		return Entry{}, fmt.Errorf("read the snapshot back: %w", err)
 	}

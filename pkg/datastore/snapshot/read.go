@@ -21,6 +21,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"google.golang.org/protobuf/encoding/protodelim"
 
+	"github.com/kelp-project/kelp/pkg/internal/poll"
 	"github.com/kelp-project/kelp/pkg/internal/records"
 )
 
@@ -45,12 +46,12 @@ func Open(file string) (*Snapshot, error) {
 	return s, nil
 }
 
-// slice is for how long OpenGently reads between two rests.
+// slice is for how long OpenWithin reads between two rests, or looks at its context.
 const slice = 5 * time.Millisecond
 
-// OpenGently is Open beside a datastore that is at work: it rests for as long as
-// it reads.
-func OpenGently(ctx context.Context, file string) (*Snapshot, error) {
+// OpenWithin is Open until ctx ends. Gently, for a datastore that is at work beside
+// it, it rests for as long as it reads.
+func OpenWithin(ctx context.Context, file string, gently bool) (*Snapshot, error) {
 	s := &Snapshot{File: file}
 	began := time.Now()
 	for _, err := range s.scan() {
@@ -58,10 +59,11 @@ func OpenGently(ctx context.Context, file string) (*Snapshot, error) {
 			return nil, err
 		}
 		if took := time.Since(began); took > slice {
-			select {
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			case <-time.After(took):
+			if gently {
+				poll.Pause(ctx, took)
+			}
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("read snapshot %s: %w", file, err)
 			}
 			began = time.Now()
 		}
