@@ -148,8 +148,8 @@ func installAgain(t *testing.T, s *server, web *shop) {
 	s.run(t, "curl -sf "+web.url+"/key.pub >/run/key.pub")
 	for _, shell := range []string{
 		get + "sh", get + "INSTALL_KELP_CHANNEL=stable sh", get + "INSTALL_KELP_PUBLIC_KEY=/run/key.pub sh",
-		// With nothing but busybox: its shell, its wget.
-		"mount --bind /dev/null /usr/bin/curl; busybox wget -q -O- " + web.url + "/install.sh | busybox sh",
+		// With nothing but busybox: its shell, its wget, its sha256sum.
+		"mount --bind /dev/null /usr/bin/curl; mount --bind /dev/null /usr/bin/openssl; busybox wget -q -O- " + web.url + "/install.sh | busybox sh",
 	} {
 		out := s.run(t, shell+" 2>&1")
 		if !strings.Contains(out, "nothing was changed") {
@@ -159,7 +159,7 @@ func installAgain(t *testing.T, s *server, web *shop) {
 	if now := s.process(t, "kelp"); now != pid {
 		t.Errorf("kelp was process %s and is %s", pid, now)
 	}
-	if now := s.run(t, "umount /usr/bin/curl; rm /run/key.pub; find /etc /usr/local -xdev -type f -printf '%p %T@\n' | sort"); now != files {
+	if now := s.run(t, "umount /usr/bin/curl /usr/bin/openssl; rm /run/key.pub; find /etc /usr/local -xdev -type f -printf '%p %T@\n' | sort"); now != files {
 		t.Errorf("files have changed:\n%s", cmp.Diff(files, now))
 	}
 	if n := web.programs() - fetched; n != 0 {
