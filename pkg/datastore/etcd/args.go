@@ -31,9 +31,12 @@ type Inputs struct {
 	// ForceNew makes this member the only one of a cluster that has its data,
 	// whoever the others were.
 	ForceNew bool
-	Server   TLS // for clients
-	Peer     TLS // for other members
-	User     []string
+	// Aside is for a member that this process alone opens, for a moment: it leads
+	// at once.
+	Aside  bool
+	Server TLS // for clients
+	Peer   TLS // for other members
+	User   []string
 }
 
 // TLS is the files of one certificate and of the authority that clients'
@@ -56,6 +59,9 @@ const BalancerPort = 2383
 const (
 	heartbeatMillis = 100
 	electionMillis  = 1000
+	// asideFaster is by how much a member aside, which has no other to keep pace
+	// with, is faster.
+	asideFaster = 10
 )
 
 // maxLearners is how many servers may join at the same time, or stand by.
