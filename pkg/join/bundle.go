@@ -1,6 +1,7 @@
 package join
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"golang.org/x/crypto/argon2"
 
@@ -43,8 +45,19 @@ func bundleFiles(p config.Paths) map[string]string {
 	return files
 }
 
-// seal reads this server's files and encrypts them for whoever has the secret.
-func seal(p config.Paths, secret string) ([]byte, error) {
+// newSalt makes a salt for one bundle.
+func newSalt() []byte {
+	salt := make([]byte, sealSalt)
+	_, _ = rand.Read(salt) // never fails: crypto/rand ends the process first
+	return salt
+}
+
+// seal reads this server's files and encrypts them for whoever has the secret. A
+// salt that is none is replaced by a new one.
+func seal(p config.Paths, secret string, salt []byte) ([]byte, error) {
+	if len(salt) != sealSalt {
+		salt = newSalt()
+	}
 	contents := map[string][]byte{}
 	for name, path := range bundleFiles(p) {
 		text, err := os.ReadFile(path)
@@ -57,22 +70,37 @@ func seal(p config.Paths, secret string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode the cluster's keys: %w", err)
 	}
-	salt := make([]byte, sealSalt)
-	_, _ = rand.Read(salt) // never fails: crypto/rand ends the process first
 	box, err := boxOf(secret, salt)
 	if err != nil {
 		return nil, err
 	}
-	return box.Seal(salt, nil, plain, salt), nil
+	return box.Seal(bytes.Clone(salt), nil, plain, salt), nil
 }
 
 // open is the opposite of seal.
 func open(sealed []byte, secret string) (map[string][]byte, error) {
+	return openWith(sealed, func(salt []byte) (cipher.AEAD, error) { return boxOf(secret, salt) })
+}
+
+// ahead derives the key of a salt at once, beside what else is done, and returns what
+// makes the cipher of any.
+func ahead(secret string, salt []byte) func([]byte) (cipher.AEAD, error) {
+	derive := sync.OnceValues(func() (cipher.AEAD, error) { return boxOf(secret, salt) })
+	go func() { _, _ = derive() }() // whoever asks gets the error
+	return func(other []byte) (cipher.AEAD, error) {
+		if bytes.Equal(other, salt) {
+			return derive()
+		}
+		return boxOf(secret, other)
+	}
+}
+
+func openWith(sealed []byte, boxFor func(salt []byte) (cipher.AEAD, error)) (map[string][]byte, error) {
 	if len(sealed) < sealSalt {
 		return nil, errSealed
 	}
 	salt := sealed[:sealSalt]
-	box, err := boxOf(secret, salt)
+	box, err := boxFor(salt)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func (s *Server) peer(ctx context.Context, r request) (any, error) {
 		return bind(binding, r.client, want.Name, want.Secret, r.who.mayHave(want.Name), s.now())
 	})
 	both.Go(func() (err error) { // slow, on purpose
-		sealed, err = seal(s.cfg.Paths(), r.who.secret)
+		sealed, err = seal(s.cfg.Paths(), r.who.secret, want.Salt)
 		return err
 	})
 	if err := both.Wait(); err != nil {
@@ -143,7 +143,8 @@ func (m *Member) Peer(ctx context.Context, settle func(Cluster) (config.Config, 
 	if err != nil {
 		return err
 	}
-	want := PeerRequest{Name: cfg.Node.Name, IPs: cfg.Node.IPs, Secret: secret, Kubernetes: kelp.KubernetesVersion}
+	want := PeerRequest{Name: cfg.Node.Name, IPs: cfg.Node.IPs, Secret: secret, Kubernetes: kelp.KubernetesVersion, Salt: newSalt()}
+	boxFor := ahead(m.token.Secret, want.Salt)
 	var answer PeerResponse
 	if err := m.try(ctx, false, func(ctx context.Context, c *Client) (err error) {
 		answer, err = c.Peer(ctx, want)
@@ -151,7 +152,7 @@ func (m *Member) Peer(ctx context.Context, settle func(Cluster) (config.Config, 
 	}); err != nil {
 		return err
 	}
-	contents, err := open(answer.Sealed, m.token.Secret)
+	contents, err := openWith(answer.Sealed, boxFor)
 	if err != nil {
 		return err
 	}

@@ -101,14 +101,14 @@ func TestServersThatAreRefused(t *testing.T) {
 func TestSeal(t *testing.T) {
 	t.Parallel()
 	h := newHub(t)
-	first, err := seal(h.cfg.Paths(), "secret")
+	first, err := seal(h.cfg.Paths(), "secret", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if _, err := open(first, "secret"); err != nil {
 		t.Error(err)
 	}
-	second, err := seal(h.cfg.Paths(), "secret")
+	second, err := seal(h.cfg.Paths(), "secret", nil)
 	if err != nil || bytes.Equal(first[:64], second[:64]) {
 		t.Errorf("the same secret gives the same bytes: %v", err)
 	}
@@ -122,8 +122,36 @@ func TestSeal(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := seal(h.cfg.Paths(), ""); err == nil {
+	if _, err := seal(h.cfg.Paths(), "", nil); err == nil {
 		t.Error("sealed with nothing")
+	}
+}
+
+// With a joiner's own salt a bundle opens with the key that was derived ahead, which
+// opens those of other salts, too; and still no two are alike.
+func TestSealWithSalt(t *testing.T) {
+	t.Parallel()
+	h, salt := newHub(t), newSalt()
+	boxFor := ahead("secret", salt)
+	var bundles [][]byte
+	for _, given := range [][]byte{salt, salt, nil, salt[:8]} {
+		sealed, err := seal(h.cfg.Paths(), "secret", given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if own := bytes.HasPrefix(sealed, salt); own != (len(given) == len(salt)) {
+			t.Errorf("salt %x: sealed with the joiner's: %v", given, own)
+		}
+		if _, err := openWith(sealed, boxFor); err != nil {
+			t.Errorf("salt %x: %v", given, err)
+		}
+		bundles = append(bundles, sealed)
+	}
+	if bytes.Equal(bundles[0], bundles[1]) {
+		t.Error("the same salt gives the same bytes")
+	}
+	if _, err := openWith(bundles[0], ahead("secre", salt)); !errors.Is(err, errSealed) {
+		t.Errorf("opened with another secret: %v", err)
 	}
 }
 

@@ -49,6 +49,9 @@ type PeerRequest struct {
 	Secret string `json:"secret"`
 	// Kubernetes is the version that the server has.
 	Kubernetes string `json:"kubernetes"`
+	// Salt is for the key that the answer is sealed with, so that the machine
+	// derives it while it waits. Without one the server makes it.
+	Salt []byte `json:"salt,omitempty"`
 }
 
 // PeerResponse is the answer.

@@ -86,7 +86,7 @@ func Seal(cfg config.Config) (sealed []byte, authority string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	sealed, err = seal(cfg.Paths(), secret)
+	sealed, err = seal(cfg.Paths(), secret, nil)
 	return sealed, hash, err
 }
 
