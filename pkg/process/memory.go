@@ -80,8 +80,10 @@ func afterCollection(do func()) {
 
 // SettleMemory gives back what the start has left behind: it is the component
 // that has its turn when all others are ready. It returns when ctx ends.
-func SettleMemory(ctx context.Context) error {
-	timer := time.NewTimer(calm)
+func SettleMemory(ctx context.Context) error { return settle(ctx, calm) }
+
+func settle(ctx context.Context, after time.Duration) error {
+	timer := time.NewTimer(after)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

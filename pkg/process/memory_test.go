@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,5 +49,22 @@ func TestAfterCollection(t *testing.T) {
 	runtime.GC()
 	if live() <= 0 || times.Load() != 1 {
 		t.Errorf("%d bytes live, called %d times", live(), times.Load())
+	}
+}
+
+// Once the start is over the collector's target is another one, unless the user has
+// chosen it.
+func TestSettleSetsTheTarget(t *testing.T) {
+	for chosen, want := range map[string]int{"": settled, "70": frugal} {
+		t.Setenv("GOGC", chosen)
+		before := debug.SetGCPercent(frugal)
+		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		if err := settle(ctx, time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		stop()
+		if got := debug.SetGCPercent(before); got != want {
+			t.Errorf("with GOGC=%q the target is %d, want %d", chosen, got, want)
+		}
 	}
 }
