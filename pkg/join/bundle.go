@@ -82,17 +82,27 @@ func open(sealed []byte, secret string) (map[string][]byte, error) {
 	return openWith(sealed, func(salt []byte) (cipher.AEAD, error) { return boxOf(secret, salt) })
 }
 
-// ahead derives the key of a salt at once, beside what else is done, and returns what
-// makes the cipher of any.
-func ahead(secret string, salt []byte) func([]byte) (cipher.AEAD, error) {
-	derive := sync.OnceValues(func() (cipher.AEAD, error) { return boxOf(secret, salt) })
-	go func() { _, _ = derive() }() // whoever asks gets the error
-	return func(other []byte) (cipher.AEAD, error) {
-		if bytes.Equal(other, salt) {
-			return derive()
+// opener opens bundles with a secret. The key of one salt, which a server is asked to
+// use, is derived once, by whoever calls own first.
+type opener struct {
+	secret string
+	salt   []byte
+	own    func() (cipher.AEAD, error)
+}
+
+func newOpener(secret string) *opener {
+	salt := newSalt()
+	return &opener{secret: secret, salt: salt, own: sync.OnceValues(func() (cipher.AEAD, error) { return boxOf(secret, salt) })}
+}
+
+// open opens a bundle, whoever has chosen its salt.
+func (o *opener) open(sealed []byte) (map[string][]byte, error) {
+	return openWith(sealed, func(salt []byte) (cipher.AEAD, error) {
+		if bytes.Equal(salt, o.salt) {
+			return o.own()
 		}
-		return boxOf(secret, other)
-	}
+		return boxOf(o.secret, salt)
+	})
 }
 
 func openWith(sealed []byte, boxFor func(salt []byte) (cipher.AEAD, error)) (map[string][]byte, error) {

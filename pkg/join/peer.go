@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -143,8 +144,11 @@ func (m *Member) Peer(ctx context.Context, settle func(Cluster) (config.Config, 
 	if err != nil {
 		return err
 	}
-	want := PeerRequest{Name: cfg.Node.Name, IPs: cfg.Node.IPs, Secret: secret, Kubernetes: kelp.KubernetesVersion, Salt: newSalt()}
-	boxFor := ahead(m.token.Secret, want.Salt)
+	opener := newOpener(m.token.Secret)
+	var deriving sync.WaitGroup
+	deriving.Go(func() { _, _ = opener.own() }) // whoever opens the answer gets its error
+	defer deriving.Wait()
+	want := PeerRequest{Name: cfg.Node.Name, IPs: cfg.Node.IPs, Secret: secret, Kubernetes: kelp.KubernetesVersion, Salt: opener.salt}
 	var answer PeerResponse
 	if err := m.try(ctx, false, func(ctx context.Context, c *Client) (err error) {
 		answer, err = c.Peer(ctx, want)
@@ -152,7 +156,7 @@ func (m *Member) Peer(ctx context.Context, settle func(Cluster) (config.Config, 
 	}); err != nil {
 		return err
 	}
-	contents, err := openWith(answer.Sealed, boxFor)
+	contents, err := opener.open(answer.Sealed)
 	if err != nil {
 		return err
 	}

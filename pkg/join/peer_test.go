@@ -131,8 +131,8 @@ func TestSeal(t *testing.T) {
 // opens those of other salts, too; and still no two are alike.
 func TestSealWithSalt(t *testing.T) {
 	t.Parallel()
-	h, salt := newHub(t), newSalt()
-	boxFor := ahead("secret", salt)
+	h, opener := newHub(t), newOpener("secret")
+	salt := opener.salt
 	var bundles [][]byte
 	for _, given := range [][]byte{salt, salt, nil, salt[:8]} {
 		sealed, err := seal(h.cfg.Paths(), "secret", given)
@@ -142,7 +142,7 @@ func TestSealWithSalt(t *testing.T) {
 		if own := bytes.HasPrefix(sealed, salt); own != (len(given) == len(salt)) {
 			t.Errorf("salt %x: sealed with the joiner's: %v", given, own)
 		}
-		if _, err := openWith(sealed, boxFor); err != nil {
+		if _, err := opener.open(sealed); err != nil {
 			t.Errorf("salt %x: %v", given, err)
 		}
 		bundles = append(bundles, sealed)
@@ -150,7 +150,7 @@ func TestSealWithSalt(t *testing.T) {
 	if bytes.Equal(bundles[0], bundles[1]) {
 		t.Error("the same salt gives the same bytes")
 	}
-	if _, err := openWith(bundles[0], ahead("secre", salt)); !errors.Is(err, errSealed) {
+	if _, err := newOpener("secre").open(bundles[0]); !errors.Is(err, errSealed) {
 		t.Errorf("opened with another secret: %v", err)
 	}
 }
