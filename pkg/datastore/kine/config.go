@@ -77,13 +77,9 @@ func (o Options) localConfig() endpoint.Config {
 			MaxIdle:     20,
 			MaxIdleTime: 2 * time.Minute,
 		},
-		// The API asks for the progress of its watches when a consistent read needs
-		// it. What they are told unasked only keeps their bookmarks newer than the
-		// next compaction, at a price: each of a hundred watches wakes a dozen
-		// goroutines.
-		NotifyInterval:      time.Minute,
-		EmulatedETCDVersion: "3.6.11", // the version from which the API trusts that progress
-		CompactInterval:     0,        // the API compacts every five minutes
+		NotifyInterval:      5 * time.Second, // progress of watches; the API's consistent reads need it
+		EmulatedETCDVersion: "3.6.11",        // the version from which the API trusts that progress
+		CompactInterval:     0,               // the API compacts every five minutes
 		CompactTimeout:      5 * time.Second,
 		CompactMinRetain:    1000,
 		CompactBatchSize:    1000,
