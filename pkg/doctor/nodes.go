@@ -210,8 +210,13 @@ func carrier(e Evidence) string {
 	return "packets of the ranges of pods, which routers between nodes have to know"
 }
 
-// slowDNS is an answer for which programs wait noticeably.
-const slowDNS = time.Second
+const (
+	// slowDNS is an answer for which programs wait noticeably.
+	slowDNS = time.Second
+	// dnsStarting is how long CoreDNS may take to be ready for the first time, on
+	// a slow machine.
+	dnsStarting = 30 * time.Second
+)
 
 // dnsAnswers are about the cluster's DNS.
 func dnsAnswers(e Evidence) []Answer {
@@ -226,14 +231,27 @@ func dnsAnswers(e Evidence) []Answer {
 	if e.DNS.Err == "" {
 		return []Answer{warning(aboutDNS, fmt.Sprintf("%s took %s to resolve %s", e.DNS.Server, e.DNS.Took.Round(time.Millisecond), e.DNS.Name), "CoreDNS has too little CPU, or waits for servers above it", "kelp kubectl -n kube-system logs deploy/coredns")}
 	}
+	if d, found := coreDNS(c); found && d.Status.Replicas > 0 && d.Status.AvailableReplicas == 0 {
+		if age := e.Now.Sub(d.CreationTimestamp.Time); age < dnsStarting {
+			return []Answer{warning(aboutDNS, text, "CoreDNS is new: it was deployed "+short(age)+" ago, and starts", "kelp kubectl -n kube-system rollout status deploy/coredns")}
+		}
+	}
 	cause, next := dnsCause(e)
 	return []Answer{problem(aboutDNS, text, cause, next...)}
+}
+
+func coreDNS(c Cluster) (d appsv1.Deployment, found bool) {
+	i := slices.IndexFunc(c.Deployments, func(d appsv1.Deployment) bool { return d.Namespace == "kube-system" && d.Name == "coredns" })
+	if i < 0 {
+		return d, false
+	}
+	return c.Deployments[i], true
 }
 
 func dnsCause(e Evidence) (cause string, next []string) {
 	c := e.Cluster
 	const logs = "kelp kubectl -n kube-system logs deploy/coredns"
-	i := slices.IndexFunc(c.Deployments, func(d appsv1.Deployment) bool { return d.Namespace == "kube-system" && d.Name == "coredns" })
+	d, found := coreDNS(c)
 	endpoints := 0
 	for _, s := range c.DNSSlices {
 		for _, p := range s.Endpoints {
@@ -245,9 +263,9 @@ func dnsCause(e Evidence) (cause string, next []string) {
 	switch {
 	case c.DNS == nil:
 		return "there is no Service kube-dns in kube-system", []string{restartServer(e) + ", which applies what kelp packages again", "kelp kubectl get addons -A"}
-	case i >= 0 && c.Deployments[i].Spec.Replicas != nil && *c.Deployments[i].Spec.Replicas == 0:
+	case found && d.Spec.Replicas != nil && *d.Spec.Replicas == 0:
 		return "somebody has scaled CoreDNS to 0", []string{"kelp kubectl -n kube-system scale deploy/coredns --replicas=1"}
-	case i >= 0 && c.Deployments[i].Status.AvailableReplicas == 0:
+	case found && d.Status.AvailableReplicas == 0:
 		return "no pod of CoreDNS is ready", []string{"kelp kubectl -n kube-system get pods -l k8s-app=kube-dns", logs}
 	case !slices.Contains(c.DNS.Spec.ClusterIPs, e.DNS.Server):
 		return fmt.Sprintf("the Service kube-dns has the address %s, and pods are told %s", strings.Join(c.DNS.Spec.ClusterIPs, ", "), e.DNS.Server), []string{"kelp kubectl -n kube-system delete service kube-dns, and restart kelp"}

@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 
@@ -80,10 +81,14 @@ func TestNetworkAndDNS(t *testing.T) {
 		}, Warning, []string{"network: node b cannot be reached at 10.0.0.9:10250; the API server reaches it through its tunnel"}},
 		"pods are": {reach(Reach{Node: "b", Address: "10.0.0.9:10250"}, Reach{Node: "b", Address: "10.42.1.0:10250", Pods: true, Err: "i/o timeout"}), Problem,
 			[]string{"network: node b is reached, and its pods are not, at 10.42.1.0:10250", "dropped between the nodes: i/o timeout", "8472/udp"}},
-		"DNS is well":          {func(*Evidence) {}, Good, []string{"dns: 10.43.0.10 resolves kubernetes.default.svc.cluster.local"}},
-		"slow DNS":             {func(e *Evidence) { e.DNS.Took = 3 * time.Second }, Warning, []string{"dns: 10.43.0.10 took 3s"}},
-		"scaled to 0":          {dns(func(e *Evidence) { coredns(e).Spec.Replicas = ptr.To(int32(0)) }), Problem, []string{"dns: 10.43.0.10 does not resolve kubernetes", "somebody has scaled CoreDNS to 0", "scale deploy/coredns --replicas=1"}},
-		"no pod is ready":      {dns(func(e *Evidence) { coredns(e).Status.AvailableReplicas = 0 }), Problem, []string{"no pod of CoreDNS is ready", "logs deploy/coredns"}},
+		"DNS is well":     {func(*Evidence) {}, Good, []string{"dns: 10.43.0.10 resolves kubernetes.default.svc.cluster.local"}},
+		"slow DNS":        {func(e *Evidence) { e.DNS.Took = 3 * time.Second }, Warning, []string{"dns: 10.43.0.10 took 3s"}},
+		"scaled to 0":     {dns(func(e *Evidence) { coredns(e).Spec.Replicas = ptr.To(int32(0)) }), Problem, []string{"dns: 10.43.0.10 does not resolve kubernetes", "somebody has scaled CoreDNS to 0", "scale deploy/coredns --replicas=1"}},
+		"no pod is ready": {dns(func(e *Evidence) { coredns(e).Status.AvailableReplicas = 0 }), Problem, []string{"no pod of CoreDNS is ready", "logs deploy/coredns"}},
+		"CoreDNS is new": {dns(func(e *Evidence) {
+			coredns(e).Status.Replicas, coredns(e).Status.AvailableReplicas = 1, 0
+			coredns(e).CreationTimestamp = metav1.NewTime(e.Now.Add(-3 * time.Second))
+		}), Warning, []string{"dns: 10.43.0.10 does not resolve kubernetes", "CoreDNS is new: it was deployed 3s ago"}},
 		"no service":           {dns(func(e *Evidence) { e.Cluster.DNS = nil }), Problem, []string{"there is no Service kube-dns"}},
 		"another address":      {dns(func(e *Evidence) { e.Cluster.DNS.Spec.ClusterIPs = []string{"10.43.0.77"} }), Problem, []string{"has the address 10.43.0.77, and pods are told 10.43.0.10"}},
 		"no endpoints":         {dns(func(e *Evidence) { e.Cluster.DNSSlices = []discoveryv1.EndpointSlice{} }), Problem, []string{"the Service kube-dns selects no pod that is ready"}},
