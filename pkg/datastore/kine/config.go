@@ -77,9 +77,12 @@ func (o Options) localConfig() endpoint.Config {
 			MaxIdle:     20,
 			MaxIdleTime: 2 * time.Minute,
 		},
-		NotifyInterval:      5 * time.Second, // progress of watches; the API's consistent reads need it
-		EmulatedETCDVersion: "3.6.11",        // the version from which the API trusts that progress
-		CompactInterval:     0,               // the API compacts every five minutes
+		// Progress of watches. The API's consistent reads need it: they ask for it, and
+		// are answered at a moment at which all watches are as far as the database,
+		// for which they may wait long while other servers write to it.
+		NotifyInterval:      5 * time.Second,
+		EmulatedETCDVersion: "3.6.11", // the version from which the API trusts that progress
+		CompactInterval:     0,        // the API compacts every five minutes
 		CompactTimeout:      5 * time.Second,
 		CompactMinRetain:    1000,
 		CompactBatchSize:    1000,
