@@ -42,10 +42,7 @@ func (b *bench) measureCluster(ctx context.Context) (f *ClusterFigures, err erro
 		}
 	}()
 	took := map[string]float64{}
-	cluster, err := b.lab.BootCluster(ctx, b.kelp, b.archive, func(h *hosts.Host, d time.Duration) error {
-		took[h.Name] = d.Seconds()
-		return b.deployed(ctx, h)
-	})
+	cluster, err := b.lab.BootCluster(ctx, b.kelp, b.archive, func(h *hosts.Host, d time.Duration) { took[h.Name] = d.Seconds() })
 	if err != nil {
 		return f, err
 	}
@@ -75,21 +72,6 @@ func (b *bench) measureCluster(ctx context.Context) (f *ClusterFigures, err erro
 	}
 	slices.Sort(f.Failovers)
 	return f, nil
-}
-
-// deployed waits until a server's packaged components are ready.
-func (b *bench) deployed(ctx context.Context, h *hosts.Host) error {
-	if h.Name == "agent-1" {
-		return nil
-	}
-	s := &subject{bench: b, system: kelp{}, host: h}
-	_, err := since(ctx, time.Now(), "the packaged components are ready", func(ctx context.Context) error {
-		if err := s.apiReady(ctx); err != nil { // which connects to it
-			return err
-		}
-		return s.packagedReady(ctx)
-	})
-	return err
 }
 
 // failover kills the server whose etcd member leads while somebody writes

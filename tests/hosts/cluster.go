@@ -15,8 +15,9 @@ type Cluster struct {
 
 // BootCluster boots a cluster as a user makes one: a server on SQLite, two that
 // join it, and an agent. Started is called for each host when kelp on it has
-// said that it is ready, with how long that took; the next one joins when it returns.
-func (l *Lab) BootCluster(ctx context.Context, kelp, archive string, started func(h *Host, took time.Duration) error) (*Cluster, error) {
+// said that it is ready, with how long that took. The next one joins when the packaged
+// components are ready: a pod that starts while its API moves to etcd ends once.
+func (l *Lab) BootCluster(ctx context.Context, kelp, archive string, started func(h *Host, took time.Duration)) (*Cluster, error) {
 	c := &Cluster{}
 	config := ""
 	for _, name := range []string{"server-1", "server-2", "server-3", "agent-1"} {
@@ -49,11 +50,26 @@ func (l *Lab) BootCluster(ctx context.Context, kelp, archive string, started fun
 		if err != nil {
 			return nil, fmt.Errorf("%w\n%s", err, h.journal(ctx))
 		}
-		if err := started(h, took); err != nil {
-			return nil, err
+		started(h, took)
+		if err := Until(ctx, time.Minute, func(ctx context.Context) error { return deployed(ctx, c.Servers[0]) }); err != nil {
+			return nil, fmt.Errorf("wait for the packaged components after %s: %w", name, err)
 		}
 	}
 	return c, nil
+}
+
+// deployed says whether the packaged components are there and ready.
+func deployed(ctx context.Context, server *Host) error {
+	for _, name := range []string{"coredns", "local-path-provisioner", "metrics-server"} {
+		out, err := server.Run(ctx, KelpPath, "kubectl", "-n", "kube-system", "get", "deployment", name, "-o", "jsonpath={.status.availableReplicas}")
+		if err != nil {
+			return err
+		}
+		if strings.TrimSpace(out) != "1" {
+			return fmt.Errorf("%s is not available", name)
+		}
+	}
+	return nil
 }
 
 func (h *Host) journal(ctx context.Context) string {
