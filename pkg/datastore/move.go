@@ -53,7 +53,7 @@ func moveTo(ctx context.Context, cfg config.Config, paths config.Paths, in etcd.
 
 func move(ctx context.Context, paths config.Paths, in etcd.Inputs) (keys int, err error) {
 	final, scratch := in.Dir, in.Dir+".scratch"
-	in.Dir, in.Aside = final+".new", true
+	in.Dir = final + ".new"
 	for _, dir := range []string{in.Dir, scratch} {
 		if err := os.RemoveAll(dir); err != nil {
 			return 0, fmt.Errorf("remove what is left of an earlier move: %w", err)

@@ -100,7 +100,7 @@ func Offline(ctx context.Context, cfg config.Config, do func(context.Context, *D
 	if err := copyPrivate(b.paths.Etcd, cfg.Paths().Etcd); err != nil {
 		return fmt.Errorf("copy etcd's data: %w", err)
 	}
-	b.member.ForceNew, b.member.Aside = true, true
+	b.member.ForceNew = true
 	// What it reads names its peers, and it must not appear among them a second
 	// time: with another authority than theirs nobody speaks to anybody.
 	b.member.Peer.CA = pki.AuthorityFiles(cfg.Paths(), pki.ServerCA).Cert
@@ -159,7 +159,6 @@ func (b builder) build(ctx context.Context, c Content) error {
 	d, revision := newSQLite(b.paths), c.Revision+beyond
 	var err error
 	if b.kind == config.DatastoreEtcd {
-		b.member.Aside = true
 		d = newEtcd(b.member, b.paths)
 		err = migrate.Write(revision, c.Keys, migrate.Member{Name: b.member.Name, PeerURL: b.member.PeerURL(), Dir: b.member.Dir}, scratch)
 	} else {

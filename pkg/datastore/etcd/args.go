@@ -31,12 +31,9 @@ type Inputs struct {
 	// ForceNew makes this member the only one of a cluster that has its data,
 	// whoever the others were.
 	ForceNew bool
-	// Aside is for a member that this process alone opens, for a moment: it leads
-	// at once.
-	Aside  bool
-	Server TLS // for clients
-	Peer   TLS // for other members
-	User   []string
+	Server   TLS // for clients
+	Peer     TLS // for other members
+	User     []string
 }
 
 // TLS is the files of one certificate and of the authority that clients'
@@ -54,14 +51,10 @@ const (
 const BalancerPort = 2383
 
 // etcd's own pace, which is for disks and networks of every kind. All members
-// of a cluster have to have the same, so one that is alone has it, too: it
-// leads after one to ten heartbeats, chosen at random.
+// of a cluster have to have the same, so one that is alone has it, too.
 const (
 	heartbeatMillis = 100
 	electionMillis  = 1000
-	// asideFaster is by how much a member aside, which has no other to keep pace
-	// with, is faster.
-	asideFaster = 10
 )
 
 // maxLearners is how many servers may join at the same time, or stand by.

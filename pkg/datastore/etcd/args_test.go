@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"go.etcd.io/etcd/server/v3/embed"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/kelp-project/kelp/pkg/internal/golden"
 )
@@ -76,22 +75,6 @@ func TestArgsRefuse(t *testing.T) {
 	}
 	if _, err := embedConfig(sample("heartbeat-interval=soon"), nil); err == nil || !strings.Contains(err.Error(), "heartbeat-interval=soon") {
 		t.Errorf("a value that is no number: %v", err)
-	}
-}
-
-// Whatever the user's pace is for the members that serve.
-func TestAMemberAsideIsFaster(t *testing.T) {
-	t.Parallel()
-	in := sample("heartbeat-interval=200", "election-timeout=2000")
-	for aside, want := range map[bool][2]uint{false: {200, 2000}, true: {10, 100}} {
-		in.Aside = aside
-		cfg, err := embedConfig(in, zapcore.NewNopCore())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if cfg.TickMs != want[0] || cfg.ElectionMs != want[1] {
-			t.Errorf("aside %v: heartbeats each %d ms, elections after %d", aside, cfg.TickMs, cfg.ElectionMs)
-		}
 	}
 }
 

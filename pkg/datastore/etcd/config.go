@@ -80,9 +80,6 @@ func embedConfig(in Inputs, core zapcore.Core) (*embed.Config, error) {
 	}
 	cfg.ClusterState = in.initialState()
 	cfg.ForceNewCluster = in.ForceNew
-	if in.Aside {
-		cfg.TickMs, cfg.ElectionMs = heartbeatMillis/asideFaster, electionMillis/asideFaster
-	}
 	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.New(core))
 	return cfg, nil
 }

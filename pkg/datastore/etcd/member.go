@@ -62,10 +62,11 @@ func (m *Member) serve(ctx context.Context, in Inputs) error {
 	defer servers.stop(etcd)
 	log.G(ctx).WithField("path", in.Dir).Debug("serving the etcd datastore")
 	ctx, cancel := context.WithCancel(ctx)
-	var address sync.WaitGroup
-	defer address.Wait()
+	var beside sync.WaitGroup
+	defer beside.Wait()
 	defer cancel()
-	address.Go(func() { followAddress(ctx, etcd.Server, in.PeerURL()) })
+	beside.Go(func() { leadAlone(ctx, etcd.Server) })
+	beside.Go(func() { followAddress(ctx, etcd.Server, in.PeerURL()) })
 
 	select {
 	case <-ctx.Done():

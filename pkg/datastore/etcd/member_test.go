@@ -183,6 +183,28 @@ func TestAMemberAloneStartsAndStopsQuickly(t *testing.T) {
 	}
 }
 
+// Its own time to lead comes after a heartbeat of ten seconds at the earliest.
+func TestAMemberAloneLeadsAtOnce(t *testing.T) {
+	t.Parallel()
+	dir, ports := fixture(t)
+	in := inputs(dir, ports)
+	in.User = []string{"heartbeat-interval=10000", "election-timeout=50000"}
+	for _, what := range []string{"new", "restarted"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+		done := make(chan error, 1)
+		go func() { done <- New(in).Run(ctx) }()
+		client, err := connect(ctx, dir, in)
+		if err != nil {
+			t.Fatalf("a %s member: %v", what, err)
+		}
+		_ = client.Close()
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("a %s member: %v", what, err)
+		}
+	}
+}
+
 func TestStrangersAreRefused(t *testing.T) {
 	dir, ports := fixture(t)
 	in := inputs(dir, ports)
