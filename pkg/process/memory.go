@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync"
 	"time"
 )
 
@@ -17,8 +18,9 @@ const (
 	// 50 MB.
 	frugal = 20
 	// settled is the target from then on. Collections are a quarter of what the idle
-	// process computes with 20, and a seventh with 35, which costs some 12 MB.
-	settled = 35
+	// process computes with 20, and fewer with more, which costs a megabyte for each
+	// percent.
+	settled = 28
 	// calm is when the burst of the first pods is over, and what it left
 	// behind can be given back.
 	calm = 20 * time.Second
@@ -42,7 +44,7 @@ func Hurry(first, lasting int64, debugging bool) {
 	debug.SetGCPercent(-1)
 	none := debug.SetMemoryLimit(first)
 	afterCollection(func() {
-		follow(lasting)
+		hurry.follow(lasting)
 		debug.SetMemoryLimit(none)
 	})
 }
@@ -50,14 +52,36 @@ func Hurry(first, lasting int64, debugging bool) {
 // chosen says whether the user has set the collector.
 func chosen() bool { return os.Getenv("GOGC") != "" || os.Getenv("GOMEMLIMIT") != "" }
 
+// haste is while the collector goes by what lives.
+type haste struct {
+	mu   sync.Mutex
+	over bool
+}
+
+// hurry is that of the process.
+var hurry haste
+
 // follow sets the collector's target by what lives, after this collection and
-// those that follow, until it is frugal.
-func follow(lasting int64) {
+// those that follow, until it is frugal or the start is over.
+func (h *haste) follow(lasting int64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return
+	}
 	percent := targetFor(live(), lasting)
 	debug.SetGCPercent(percent)
 	if percent > frugal {
-		afterCollection(func() { follow(lasting) })
+		afterCollection(func() { h.follow(lasting) })
 	}
+}
+
+// end sets the target for good.
+func (h *haste) end(percent int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+	debug.SetGCPercent(percent)
 }
 
 // targetFor is the target in percent that has the heap grow to lasting bytes.
@@ -80,16 +104,16 @@ func afterCollection(do func()) {
 
 // SettleMemory gives back what the start has left behind: it is the component
 // that has its turn when all others are ready. It returns when ctx ends.
-func SettleMemory(ctx context.Context) error { return settle(ctx, calm) }
+func SettleMemory(ctx context.Context) error { return hurry.settle(ctx, calm) }
 
-func settle(ctx context.Context, after time.Duration) error {
+func (h *haste) settle(ctx context.Context, after time.Duration) error {
 	timer := time.NewTimer(after)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		debug.FreeOSMemory()
 		if !chosen() {
-			debug.SetGCPercent(settled)
+			h.end(settled)
 		}
 		<-ctx.Done()
 	case <-ctx.Done():
