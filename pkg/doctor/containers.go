@@ -24,7 +24,7 @@ func waitingContainer(e Evidence, p *corev1.Pod, s corev1.ContainerStatus, w *co
 	case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
 		return problem(aboutPods, text, cmp.Or(w.Message, w.Reason), describe(p)), w.Reason
 	case crashing:
-		return endsAgain(p, s, s.LastTerminationState.Terminated), crashing
+		return endsAgain(p, s, s.LastTerminationState.Terminated)
 	}
 	return Answer{}, ""
 }
@@ -33,8 +33,9 @@ func waitingContainer(e Evidence, p *corev1.Pod, s corev1.ContainerStatus, w *co
 // again.
 const crashing = "CrashLoopBackOff"
 
-// endsAgain is about such a container, and its last end, if that is known.
-func endsAgain(p *corev1.Pod, s corev1.ContainerStatus, t *corev1.ContainerStateTerminated) Answer {
+// endsAgain is about such a container, and its last end, if that is known. One that
+// ended once may have been early: its API moved, or what it needs had not started.
+func endsAgain(p *corev1.Pod, s corev1.ContainerStatus, t *corev1.ContainerStateTerminated) (Answer, string) {
 	cause := ""
 	if t != nil {
 		cause = fmt.Sprintf("it ended with status %d", t.ExitCode)
@@ -42,8 +43,11 @@ func endsAgain(p *corev1.Pod, s corev1.ContainerStatus, t *corev1.ContainerState
 			cause = "it used more memory than its limit"
 		}
 	}
-	return problem(aboutPods, fmt.Sprintf("%s: container %s ends again and again, %d times so far", name(p), s.Name, s.RestartCount), cause,
-		fmt.Sprintf("kelp kubectl -n %s logs %s -c %s --previous", p.Namespace, p.Name, s.Name))
+	next := fmt.Sprintf("kelp kubectl -n %s logs %s -c %s --previous", p.Namespace, p.Name, s.Name)
+	if s.RestartCount < 2 {
+		return warning(aboutPods, fmt.Sprintf("%s: container %s has ended, and is started again", name(p), s.Name), cause, next), crashing + " once"
+	}
+	return problem(aboutPods, fmt.Sprintf("%s: container %s ends again and again, %d times so far", name(p), s.Name, s.RestartCount), cause, next), crashing
 }
 
 // image says why an image cannot be had. The first failure has the whole

@@ -64,7 +64,7 @@ func pod(e Evidence, p *corev1.Pod) (a Answer, key string) {
 			}
 		case t != nil && t.ExitCode != 0 && s.RestartCount > 0:
 			// The kubelet says only at its next look at the pod that it waits.
-			return endsAgain(p, s, t), crashing
+			return endsAgain(p, s, t)
 		}
 	}
 	if p.Status.Phase == corev1.PodPending && e.Now.Sub(p.CreationTimestamp.Time) > settling {

@@ -114,6 +114,8 @@ func TestPodsWithANode(t *testing.T) {
 	heldEnded.Status.Phase = corev1.PodSucceeded
 	oom := waitingPod("web", "CrashLoopBackOff", "")
 	oom.Status.ContainerStatuses[0].LastTerminationState.Terminated.Reason = "OOMKilled"
+	once := waitingPod("web", "CrashLoopBackOff", "")
+	once.Status.ContainerStatuses[0].RestartCount = 1
 	ended := waitingPod("web", "", "")
 	ended.Status.ContainerStatuses[0].State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{ExitCode: 4}}
 	for name, f := range map[string]fault{
@@ -127,6 +129,7 @@ func TestPodsWithANode(t *testing.T) {
 		"a bad name":           {with(waitingPod("web", "InvalidImageName", "")), Problem, []string{`"example.test/a:1" is no name of an image`}},
 		"a missing secret":     {with(waitingPod("web", "CreateContainerConfigError", `secret "s" not found`)), Problem, []string{`secret "s" not found`}},
 		"it ends":              {with(waitingPod("web", "CrashLoopBackOff", "")), Problem, []string{"container c ends again and again, 7 times so far", "it ended with status 3", "kelp kubectl -n shop logs web -c c --previous"}},
+		"it ended once":        {with(once), Warning, []string{"container c has ended, and is started again", "it ended with status 3", "--previous"}},
 		"it has ended again":   {with(ended), Problem, []string{"container c ends again and again, 7 times so far", "it ended with status 4"}},
 		"out of memory":        {with(oom), Problem, []string{"ends again and again", "it used more memory than its limit"}},
 		"no volume":            {with(creating(20*time.Second), event("Pod", "web", "FailedMount", `configmap "c" not found`, time.Second)), Problem, []string{"pod shop/web is pending on main", `configmap "c" not found`}},
