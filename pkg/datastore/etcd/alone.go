@@ -2,6 +2,7 @@ package etcd
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/types"
@@ -24,9 +25,9 @@ const (
 	campaignFor = 20 * time.Millisecond
 )
 
-// leadAlone has a member lead at once when there is no other one. By itself it
-// waits for one to ten heartbeats, chosen at random. It is told what a leader tells
-// the member that is to be the next one.
+// leadAlone has a member lead at once when no other one may. By itself it waits for
+// one to ten heartbeats, chosen at random, and for ten more beside a learner. It is
+// told what a leader tells the member that is to be the next one.
 func leadAlone(ctx context.Context, s *etcdserver.EtcdServer) {
 	began, id, wait := time.Now(), uint64(s.MemberID()), campaignFor
 	for ctx.Err() == nil && s.Leader() == 0 && alone(s.MemberID(), s.Cluster().Members()) {
@@ -46,7 +47,8 @@ func leadAlone(ctx context.Context, s *etcdserver.EtcdServer) {
 	}
 }
 
-// alone says whether a member is a cluster's only one, and has a vote.
+// alone says whether a member is the only one that has a vote.
 func alone(id types.ID, members []*membership.Member) bool {
-	return len(members) == 1 && members[0].ID == id && !members[0].IsLearner
+	voters := slices.DeleteFunc(members, func(m *membership.Member) bool { return m.IsLearner })
+	return len(voters) == 1 && voters[0].ID == id
 }

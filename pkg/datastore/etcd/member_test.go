@@ -189,18 +189,23 @@ func TestAMemberAloneLeadsAtOnce(t *testing.T) {
 	dir, ports := fixture(t)
 	in := inputs(dir, ports)
 	in.User = []string{"heartbeat-interval=10000", "election-timeout=50000"}
-	for _, what := range []string{"new", "restarted"} {
+	for _, what := range []string{"new", "restarted", "restarted beside a learner that is away"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
 		done := make(chan error, 1)
 		go func() { done <- New(in).Run(ctx) }()
 		client, err := connect(ctx, dir, in)
 		if err != nil {
-			t.Fatalf("a %s member: %v", what, err)
+			t.Fatalf("a member, %s: %v", what, err)
+		}
+		if what == "restarted" {
+			if _, err := client.MemberAddAsLearner(ctx, []string{"https://127.0.0.1:1"}); err != nil {
+				t.Fatal(err)
+			}
 		}
 		_ = client.Close()
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("a %s member: %v", what, err)
+			t.Errorf("a member, %s: %v", what, err)
 		}
 	}
 }
