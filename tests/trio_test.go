@@ -209,6 +209,11 @@ func (c *trio) majorityIsAway(t *testing.T) {
 	if diff := cmp.Diff(restarts, c.restarts(t)); diff != "" {
 		t.Errorf("pods were restarted: %s", diff)
 	}
+	// A write that goes to a leader which is about to go times out.
+	hosts.Eventually(t, 2*soon, "a write through the server that was cut off", func(ctx context.Context) error {
+		_, err := cutOff.Kubectl(ctx, "annotate", "namespace", "default", "--overwrite", "example.test/written=after-the-stall")
+		return err
+	})
 	// What must run once runs again.
 	namespace := cutOff.namespace(t, "after-the-stall")
 	cutOff.apply(t, fmt.Sprintf(pinned, "ha-leaf", namespace))
