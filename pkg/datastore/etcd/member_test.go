@@ -196,10 +196,12 @@ func TestAMemberAloneLeadsAtOnce(t *testing.T) {
 	logger := logrus.New()
 	logger.SetOutput(&lines)
 	for _, what := range []string{"new", "restarted", "restarted beside a learner that is away"} {
-		ctx, cancel := context.WithTimeout(log.WithLogger(t.Context(), logrus.NewEntry(logger)), 9*time.Second)
+		ctx, cancel := context.WithCancel(log.WithLogger(t.Context(), logrus.NewEntry(logger)))
 		done := make(chan error, 1)
 		go func() { done <- New(in).Run(ctx) }()
-		client, err := connect(ctx, dir, in)
+		soon, over := context.WithTimeout(ctx, 9*time.Second)
+		client, err := connect(soon, dir, in)
+		over()
 		if err != nil {
 			t.Fatalf("a member, %s: %v", what, err)
 		}
