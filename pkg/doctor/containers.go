@@ -33,8 +33,9 @@ func waitingContainer(e Evidence, p *corev1.Pod, s corev1.ContainerStatus, w *co
 // again.
 const crashing = "CrashLoopBackOff"
 
-// endsAgain is about such a container, and its last end, if that is known. One that
-// ended once may have been early: its API moved, or what it needs had not started.
+// endsAgain is about such a container, and its last end, if that is known. One that was
+// started again but once may have been early: its API moved, or what it needs had not
+// started.
 func endsAgain(p *corev1.Pod, s corev1.ContainerStatus, t *corev1.ContainerStateTerminated) (Answer, string) {
 	cause := ""
 	if t != nil {

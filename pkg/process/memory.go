@@ -17,9 +17,9 @@ const (
 	// pages behind that are never given back: 50 cost 12 MB for good, 200 cost
 	// 50 MB.
 	frugal = 20
-	// settled is the target from then on. Collections are a quarter of what the idle
-	// process computes with 20, and fewer with more, which costs a megabyte for each
-	// percent.
+	// settled is the target from then on. With 20, collections are a quarter of what
+	// the idle process computes; each percent more saves some of it, and costs a
+	// megabyte.
 	settled = 28
 	// calm is when the burst of the first pods is over, and what it left
 	// behind can be given back.

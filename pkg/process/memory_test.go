@@ -59,13 +59,13 @@ func TestSettleSetsTheTarget(t *testing.T) {
 		t.Setenv("GOGC", chosen)
 		before := debug.SetGCPercent(frugal)
 		ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		var s haste
-		if err := s.settle(ctx, time.Millisecond); err != nil {
+		var h haste
+		if err := h.settle(ctx, time.Millisecond); err != nil {
 			t.Fatal(err)
 		}
 		stop()
 		if chosen == "" {
-			s.follow(1 << 50) // a collection that was waited for at the start
+			h.follow(1 << 50) // a collection that was waited for at the start
 		}
 		if got := debug.SetGCPercent(before); got != want {
 			t.Errorf("with GOGC=%q the target is %d, want %d", chosen, got, want)
